@@ -9,12 +9,13 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from opsconsole.http import metrics
+from opsconsole.http import api, metrics
 
 REFERENCE = Path(__file__).parents[1] / "docs/reference.md"
 MARKED = re.compile(r"(<!-- generated: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 TABLES: Mapping[str, Callable[[], str]] = {
+    "routes": api.reference,
     "metrics": metrics.reference,
 }
 """The Markdown of each table, without a newline at its end."""

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from opsconsole.cli.output import echo, print_table, utc
+from opsconsole.cli.output import echo, print_table
 from opsconsole.core.humanize import count, duration, words
-from opsconsole.rules.backfill import StepState, WindowStatus
+from opsconsole.rules.backfill import StepState
 from opsconsole.rules.backfill_status import Backfill, StepView
 from opsconsole.service import wording
 
@@ -123,78 +123,9 @@ def _estimate(plan: Backfill) -> str:
     return "; duration unknown" if plan.seconds is None else f"; about {duration(plan.seconds)}"
 
 
-# --- for programs ---------------------------------------------------------------------------------------------------
-
-
 def document(service: Service, number: int) -> dict[str, Any]:
-    """A backfill with all its windows."""
-    steps = service.backfills.steps(number)
-    return {
-        **backfill_document(service.backfills.get(number)),
-        "overwrites": sum(view.step.overwrites for view in steps),
-        "warnings": service.backfills.warnings(number),
-        "windows": [_step_document(view) for view in steps],
-    }
+    """A backfill with all its windows, as JSON."""
+    from opsconsole.service.backfill_documents import backfill_details  # loads the service
 
-
-def backfill_document(backfill: Backfill) -> dict[str, Any]:
-    """A backfill without its windows."""
-    took = time_taken(backfill)
-    return {
-        "id": backfill.id,
-        "state": backfill.state,
-        "jobs": backfill.jobs,
-        "from": backfill.since,
-        "to": backfill.until,
-        "only": str(backfill.only),
-        "newest_first": backfill.order.newest_first,
-        "at_once": backfill.order.at_once,
-        "stop_on_failure": backfill.stop_on_failure,
-        "requested_by": backfill.requested_by,
-        "command": backfill.command,
-        "created_at": utc(backfill.created_at),
-        "started_at": utc(backfill.started_at),
-        "ended_at": utc(backfill.ended_at),
-        "seconds": took.total_seconds() if took else None,
-        "stop": msgspec.to_builtins(backfill.stop),
-        "to_run": backfill.to_run,
-        "to_skip": backfill.counts.get(StepState.SKIPPED, 0),
-        "counts": {state: n for state, n in backfill.counts.items() if state is not StepState.SKIPPED},
-        "items": backfill.items,
-        "estimated_seconds": backfill.seconds,
-    }
-
-
-def window_document(status: WindowStatus) -> dict[str, Any]:
-    """A window of a job."""
-    return {
-        "window": status.window.label,
-        "start": utc(status.window.start),
-        "end": utc(status.window.end),
-        "state": status.state,
-        "run": status.open_run or status.record.run,
-        "items": status.record.items,
-        "seconds": status.record.seconds,
-        "stale": status.record.stale,
-        "checked_at": utc(status.record.checked_at),
-    }
-
-
-def _step_document(view: StepView) -> dict[str, Any]:
-    step = view.step
-    return {
-        "job": step.job,
-        "window": step.window.label,
-        "start": utc(step.window.start),
-        "end": utc(step.window.end),
-        "action": "run" if step.runs else "skip",
-        "reason": step.reason,
-        "stale": step.stale,
-        "open_run": step.open_run,
-        "selection": step.selection,
-        "items": step.items,
-        "estimated_seconds": step.seconds,
-        "overwrites": step.overwrites,
-        "state": view.state,
-        "run": view.run,
-    }
+    found: dict[str, Any] = msgspec.to_builtins(backfill_details(service.backfills, number))
+    return found

@@ -55,21 +55,10 @@ def in_zone(at: datetime, tz: str) -> str:
 
 
 def run_document(run: Run) -> dict[str, Any]:
-    """A run for programs."""
-    counts = run.counts
-    return {
-        "id": run.id,
-        "job": run.job,
-        "window": run.window.label,
-        "state": run.state,
-        "planned": counts.planned,
-        "ok": counts.ok,
-        "failed": counts.failed,
-        "skipped": counts.skipped,
-        "not_reached": counts.not_reached,
-        "seconds": run.seconds,
-        "metrics": dict(run.metrics),
-    }
+    """The result of a run as JSON."""
+    from opsconsole.service.run_documents import run_summary  # loads the service
+
+    return msgspec.structs.asdict(run_summary(run))
 
 
 def run_sentence(run: Run) -> str:

@@ -43,6 +43,7 @@ from opsconsole.core.settings import (
     masked,
 )
 from opsconsole.core.text import safe
+from opsconsole.core.tokens import read_tokens, secret_problem, token_warnings
 from opsconsole.core.trust import is_readable_by_others
 from opsconsole.core.urls import (
     BadUrl,
@@ -115,6 +116,9 @@ def load(
         del raw[name]
     _overlay(raw, env, problems)
     keys = read_keys(raw.get("console"), problems)
+    http = raw.get("http", {})
+    tokens = read_tokens(http.pop("tokens", {}), env, problems)
+    remember(token.secret.reveal() for token in tokens)
     sections = {name: section(name, kind, raw.pop(name, {}), problems) for name, kind in _SECTIONS.items()}
     alerts = alert_settings(sections["alerts"], problems)
     channels = read_channels(raw.pop("notify", {}), problems)
@@ -185,7 +189,12 @@ def load(
         alerts=alerts,
         channels=channels,
         sentry_dsn=dsn,
-        warnings=(*_warnings(source, secret, (store, data, cache, broker), addresses), *sentry_warnings(dsn)),
+        http_tokens=tokens,
+        warnings=(
+            *_warnings(source, secret, (store, data, cache, broker), addresses),
+            *token_warnings(tokens),
+            *sentry_warnings(dsn),
+        ),
     )
 
 
@@ -254,8 +263,8 @@ def _read(source: Path, problems: list[str]) -> dict[str, Any]:
 
 
 def _overlay(raw: dict[str, Any], env: Mapping[str, str], problems: list[str]) -> None:
-    """Applies `OPSCONSOLE_SECTION__KEY`, `OPSCONSOLE_NOTIFY__CHANNEL__KEY` and `OPSCONSOLE_CONSOLE__KEYS__ID` variables
-    over the file.
+    """Applies `OPSCONSOLE_SECTION__KEY`, `OPSCONSOLE_NOTIFY__CHANNEL__KEY`, `OPSCONSOLE_CONSOLE__KEYS__ID` and
+    `OPSCONSOLE_HTTP__TOKENS__NAME__KEY` variables over the file.
     """
     for name, value in env.items():
         section, separator, key = name.removeprefix(PREFIX).lower().partition("__")
@@ -264,6 +273,9 @@ def _overlay(raw: dict[str, Any], env: Mapping[str, str], problems: list[str]) -
             channel, is_nested, setting = key.partition("__")
             if is_nested and (section == "notify" or (section, channel) == ("console", "keys")):
                 keys, key = keys.setdefault(channel, {}), setting
+            elif (section, channel) == ("http", "tokens") and is_nested:
+                token, _, key = setting.partition("__")
+                keys = keys.setdefault("tokens", {}).setdefault(token, {})
             if isinstance(keys, dict):
                 is_list = key == "packs" or (section == "notify" and bool(is_nested) and key == "jobs")
                 keys[key] = value.split(",") if is_list else value
@@ -361,10 +373,8 @@ def _broker_url(url: str, cache: Secret | None, problems: list[str]) -> Secret |
 
 def _http_secret(env: Mapping[str, str], problems: list[str]) -> Secret | None:
     secret = env.get("CRON_SECRET", "")
-    if not all("!" <= letter <= "~" for letter in secret):
-        problems.append(
-            "CRON_SECRET has characters that HTTP headers cannot contain; use printable ASCII without spaces"
-        )
+    if problem := secret_problem(secret):
+        problems.append(f"CRON_SECRET {problem}")
     return Secret(secret) if secret else None
 
 

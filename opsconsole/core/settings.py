@@ -175,6 +175,19 @@ class Actor:
 
 
 @dataclass(frozen=True)
+class Token:
+    """A secret that allows requests. `name` is the actor in the audit trail, `source` the file or variable."""
+
+    name: str
+    role: Role
+    secret: Secret
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.role}, from {self.source}"
+
+
+@dataclass(frozen=True)
 class Channel:
     """Where notifications are sent: an Apprise URL. It gets those of `severity` or worse; with `jobs` or `packs`, only
     those about them.
@@ -227,6 +240,7 @@ class Settings:
     sentry_dsn: Secret | None = None
     retention: RetentionSection = DEFAULTS
     warnings: tuple[str, ...] = ()
+    http_tokens: tuple[Token, ...] = ()
 
     def for_workers(self) -> dict[str, Any]:
         """What a worker process needs, as JSON. It is sent through a private pipe, never on a command line."""
@@ -258,6 +272,7 @@ class Settings:
             "engine.lease_seconds": f"{self.engine.lease_seconds:g}",
             **({"celery.broker_url": masked(self.broker_url)} if self.broker_url else {}),
             "http.bind": self.http.bind or "-",
+            **{f"http.tokens.{token.name}": str(token) for token in self.http_tokens},
             **self._notifications(),
             "retention": str(self.retention),
             "CRON_SECRET": str(self.http_secret or "-"),

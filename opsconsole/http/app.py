@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -16,17 +15,22 @@ from starlette.routing import Route as StarletteRoute, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opsconsole.authoring.catalog import Catalog
-from opsconsole.authoring.context import SHORT_SECONDS, ExtensionContext, Resources
+from opsconsole.authoring.context import ExtensionContext
 from opsconsole.authoring.extensions import ClearCache, Reply, Request, Route, StartRun
-from opsconsole.authoring.pack import Pack
 from opsconsole.cache.reads import Reads
 from opsconsole.core.database import reason
 from opsconsole.core.errors import BadSettings, OpsconsoleError
+from opsconsole.core.settings import Actor, Role
 from opsconsole.core.text import safe
-from opsconsole.http import alerts, health, requests, runs
+from opsconsole.http import events, health, openapi, pack_routes, requests
+from opsconsole.http.api import OPERATIONS
+from opsconsole.http.commanding import Commanding
+from opsconsole.http.fields import read_fields
 from opsconsole.http.metrics import CONTENT_TYPE, Metrics
-from opsconsole.http.request_guard import RequestGuard
-from opsconsole.http.responses import FAILED, Busy, Document, encode, error_reply, response
+from opsconsole.http.operations import Answer, AnyOperation, Call, Sent
+from opsconsole.http.request_guard import Client, RequestGuard
+from opsconsole.http.responses import FAILED, Document, Stream, answered, encode, error_reply, response
+from opsconsole.http.runs import TRIGGER
 from opsconsole.http.threads import Threads
 from opsconsole.rules.actions import check_actor
 from opsconsole.service.service import Service
@@ -35,16 +39,19 @@ log = logging.getLogger(__name__)
 
 SERVICE_THREADS = 2
 """Fewer than the store has connections: the engine needs the others."""
+SLOW_THREADS = 1
+"""For what scans Redis or counts items, so that it holds up nothing else."""
 PACK_THREADS = 5
 """One per connection to the data database."""
-MAX_COMMANDS = 50
-"""Requests that may wait for the leader to carry out a command. Further ones get the status 503."""
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 UNIX_ORIGIN = "unix"
 HEALTH = "/healthz"
+NO_ROUTE = "none"
+"""The route of requests that were refused before they were routed, in metrics."""
+CALL = "opsconsole.call"
+ROUTE = "opsconsole.route"
 
-Handler = Callable[[Request, str], Awaitable[Reply | Document]]
-"""Handles a request from a client address."""
+Handler = Callable[[Request, Call], Awaitable[Reply | Document | Stream]]
+"""Handles a request, and the call that it is part of."""
 
 
 class App:
@@ -55,116 +62,151 @@ class App:
         self._guard = guard
         self._metrics = Metrics(service)
         self.begin()
-        self._resources, self._router = self._build(service.catalog)
+        self._load(service.catalog)
 
     def begin(self) -> None:
         """Forgets the requests of an event loop that has ended: its threads and limits are of no use to another one."""
-        self._service_threads, self._pack_threads = Threads(SERVICE_THREADS), Threads(PACK_THREADS)
-        self._commands = 0
+        self._service_threads, self._slow_threads = Threads(SERVICE_THREADS), Threads(SLOW_THREADS)
+        self._pack_threads = Threads(PACK_THREADS)
+        live = self._service.live_events()
+        self._events = events.EventStreams(live, self._service_threads.run, self._metrics.set_event_clients)
+        self._commanding = Commanding(self._service, self._service_threads.run)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request."""
+        started, status = time.monotonic(), 0
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
         origin = scope["client"][0] if scope["client"] else UNIX_ORIGIN
-        refusal = self._guard.refusal(scope["headers"], origin, public=scope["path"] == HEALTH)
-        handler = self._router if refusal is None else response(refusal)
+        admitted = self._guard.admit(scope["headers"], origin, public=scope["path"] == HEALTH)
+        handler: ASGIApp
+        if isinstance(admitted, Client):
+            handler = self._router
+            scope[CALL] = Call(self._service, self._actor(admitted, origin))
+        else:
+            handler = response(admitted)
         try:
-            await handler(scope, *_reading_whole_body(receive, send))
+            await handler(scope, *_reading_whole_body(receive, send_and_note))
         except asyncio.CancelledError:
             log.warning("http: %s %s was cut off by the end of this process", scope["method"], safe(scope["path"], 200))
+        method = scope["method"] if scope["method"] in (*pack_routes.METHODS, "HEAD") else "other"
+        self._metrics.count_request(method, scope.get(ROUTE, NO_ROUTE), status, time.monotonic() - started)
 
     def reload(self, catalog: Catalog) -> None:
         """Serves the packs of another catalog. Raises BadSettings and changes nothing when their routes conflict."""
         previous = self._resources
-        self._resources, self._router = self._build(catalog)
+        self._load(catalog)
         previous.close()
 
     def cache_reads(self) -> Mapping[str, Reads]:
         """Outcomes of the reads of the cache by the packs' routes, by family."""
         return self._resources.reads()
 
+    def end_streams(self) -> None:
+        """Ends the responses that would go on until their clients leave. Called in the event loop."""
+        self._events.end()
+
     def close(self) -> None:
         """Closes the connections to the data database and Redis."""
         self._resources.close()
 
+    def _actor(self, client: Client, origin: str) -> Actor:
+        """Who sends a request. Nobody may do more than the user of this process."""
+        own = self._service.settings.actor.role
+        return Actor(client.name, origin, client.role if own is Role.OPERATOR else own)
+
     # --- routes -------------------------------------------------------------------------------------------------
 
-    def _build(self, catalog: Catalog) -> tuple[Resources, ASGIApp]:
-        settings = self._service.settings
-        assert settings.redis_url is not None  # noqa: S101 - the session sets a URL before it opens the service
-        urls = settings.data_url.reveal(), settings.redis_url.reveal()
-        resources = Resources(*urls, families=catalog.families, statement_seconds=SHORT_SECONDS)
+    def _load(self, catalog: Catalog) -> None:
+        """Makes the routes of a catalog's packs. Raises BadSettings and changes nothing when they conflict."""
+        resources = pack_routes.resources_for(self._service, catalog)
         paths: dict[str, dict[str, Handler]] = {
             HEALTH: {"GET": self._healthz},
             "/readyz": {"GET": self._readyz},
             "/metrics": {"GET": self._metrics_text},
-            "/api/alerts": {"GET": self._alerts},
-            "/api/cron/run/{job}": {"POST": self._run},
+            "/openapi.json": {"GET": self._openapi},
+            events.PATH: {"GET": self._follow_events},
         }
+        for operation in OPERATIONS:
+            paths.setdefault(operation.path, {})[operation.method] = functools.partial(self._operate, operation)
         problems: list[str] = []
         for pack in catalog.packs:
-            queries = self._service.queries
-            context = ExtensionContext(
-                resources,
-                catalog.options(pack),
-                catalog.families,
-                leader_notes=functools.partial(queries.leader_notes, pack.name),
-                cache_days=self._service.cache.days,
-            )
+            context = pack_routes.context_for(self._service, catalog, pack, resources)
             for route in pack.routes:
-                problems += _route_problems(pack, route, paths)
+                problems += pack_routes.problems(pack, route, paths)
                 paths.setdefault(route.path, {})[route.method] = functools.partial(self._pack_route, route, context)
         if problems:
+            resources.close()
             raise BadSettings(problems)
-        routes = [StarletteRoute(path, _Endpoint(handlers)) for path, handlers in paths.items()]
-        return resources, Router(routes, redirect_slashes=False, default=_not_found)
+        # Paths without parameters come first: /api/runs/retry is no run.
+        ordered = sorted(paths.items(), key=lambda each: "{" in each[0])
+        routes = [StarletteRoute(path, _Endpoint(path, handlers)) for path, handlers in ordered]
+        self._resources = resources
+        self._document = encode(Reply(openapi.document(OPERATIONS, catalog.packs, openapi.PLAIN)))
+        self._router = Router(routes, redirect_slashes=False, default=_not_found)
 
-    async def _healthz(self, _request: Request, _origin: str) -> Reply:
+    async def _healthz(self, _request: Request, _call: Call) -> Reply:
         return health.liveness(self._service)
 
-    async def _readyz(self, request: Request, _origin: str) -> Reply:
+    async def _readyz(self, request: Request, _call: Call) -> Reply:
         verbose = "verbose" in request.query
         return await self._service_threads.run(lambda: health.readiness(self._service, verbose=verbose))
 
-    async def _metrics_text(self, _request: Request, _origin: str) -> Document:
+    async def _metrics_text(self, _request: Request, _call: Call) -> Document:
         return Document(await self._service_threads.run(self._metrics.exposition), CONTENT_TYPE)
 
-    async def _alerts(self, request: Request, _origin: str) -> Reply:
-        return await self._service_threads.run(lambda: alerts.list_alerts(self._service, request))
+    async def _openapi(self, _request: Request, _call: Call) -> Reply:
+        return self._document
 
-    async def _run(self, request: Request, origin: str) -> Reply:
-        with self._waiting_for_leader():
-            return await runs.start_run(self._service, request, origin, self._service_threads.run)
+    async def _follow_events(self, _request: Request, _call: Call) -> Stream:
+        return Stream(self._events.serve)
 
-    @contextmanager
-    def _waiting_for_leader(self) -> Iterator[None]:
-        """Counts a request that waits for the leader. Raises Busy when too many do."""
-        if self._commands >= MAX_COMMANDS:
-            raise Busy
-        self._commands += 1
-        try:
-            yield
-        finally:
-            self._commands -= 1
+    async def _operate(self, operation: AnyOperation, request: Request, call: Call) -> Reply:
+        fields = read_fields(operation.request, request, in_body=operation.method != "GET")
+        if operation.check is not None:
+            operation.check(call, fields)
+        if operation.verb is not None:
+            answer = await self._commanding.answer(call.actor, lambda: _sent(operation.handler(call, fields)))
+        else:
+            threads = self._slow_threads if operation.slow else self._service_threads
+            answer = await threads.run(lambda: _answer(operation.handler(call, fields)))
+        return answered(answer, operation.status)
 
-    async def _pack_route(self, route: Route, context: ExtensionContext, request: Request, origin: str) -> Reply:
+    async def _pack_route(self, route: Route, context: ExtensionContext, request: Request, call: Call) -> Reply:
         handler = route.handler
         if isinstance(handler, StartRun):
-            return await self._run(replace(request, path={"job": handler.job}), origin)
+            return await self._operate(TRIGGER, replace(request, path={"job": handler.job}), call)
         if isinstance(handler, ClearCache):
-            with self._waiting_for_leader():
-                return await runs.clear_cache(self._service, handler.fields, request, origin, self._service_threads.run)
+            fields = handler.fields
+            answer = await self._commanding.answer(call.actor, lambda: pack_routes.clear_cache(call, fields, request))
+            return answered(answer, 200)
         if route.has_effect:
-            check_actor(f"{route.method} {route.path}", self._service.settings.actor)
+            check_actor(f"{route.method} {route.path}", call.actor)
         return await self._pack_threads.run(lambda: encode(handler(context, request)))
+
+
+def _sent(result: Answer | Sent) -> Sent:
+    assert isinstance(result, Sent)  # noqa: S101 - what the handler of an operation with a verb returns
+    return result
+
+
+def _answer(result: Answer | Sent) -> Answer:
+    assert isinstance(result, Answer)  # noqa: S101 - what the handler of an operation without a verb returns
+    return result
 
 
 class _Endpoint:
     """One path with its methods, as an ASGI application."""
 
-    def __init__(self, handlers: Mapping[str, Handler]) -> None:
-        self._handlers = handlers
+    def __init__(self, path: str, handlers: Mapping[str, Handler]) -> None:
+        self._path, self._handlers = path, handlers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[ROUTE] = self._path
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         handler = self._handlers.get(method)
         if handler is None:
@@ -172,10 +214,13 @@ class _Endpoint:
             refusal = Reply.error(405, "method_not_allowed", f"use {allowed} for this path")
             await response(refusal, {"allow": allowed})(scope, receive, send)
             return
-        origin = scope["client"][0] if scope["client"] else UNIX_ORIGIN
-        reply: Reply | Document
         try:
-            reply = await handler(await requests.read(StarletteRequest(scope, receive)), origin)
+            request = StarletteRequest(scope, receive)
+            call = replace(scope[CALL], key=requests.idempotency_key(request))
+            reply = await handler(await requests.read(request), call)
+            if isinstance(reply, Stream):
+                await reply.serve(scope, receive, send)
+                return
         except ClientDisconnect:
             return
         except OpsconsoleError as error:
@@ -219,22 +264,3 @@ def _reading_whole_body(receive: Receive, send: Send) -> tuple[Receive, Send]:
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
     await response(Reply.error(404, "not_found", "no route has this path"))(scope, receive, send)
-
-
-def _route_problems(pack: Pack, route: Route, paths: Mapping[str, Mapping[str, Handler]]) -> list[str]:
-    """What is wrong with a route, also in relation to the routes that are registered already; sentences."""
-    name = f"pack {pack.name}: the route {route.method} {route.path}"
-    if route.method not in METHODS:
-        return [f"{name} must use one of the methods {', '.join(METHODS)}"]
-    try:
-        StarletteRoute(route.path, _Endpoint({}))
-    except (AssertionError, ValueError):
-        return [f"{name} has an invalid path; write it as /api/orders/{{order}}"]
-    shape = _shape(route.path)
-    if any(route.method in handlers and _shape(path) == shape for path, handlers in paths.items()):
-        return [f"{name} is already in use"]
-    return []
-
-
-def _shape(path: str) -> str:
-    return re.sub(r"{[^}]*}", "{}", path)

@@ -7,10 +7,12 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 
 from opsconsole.authoring.extensions import Reply
-from opsconsole.core.settings import Secret
+from opsconsole.core.settings import Role, Settings, Token
+from opsconsole.core.tokens import DEFAULT_NAME
 
 log = logging.getLogger(__name__)
 
@@ -22,27 +24,49 @@ MAX_ADDRESSES = 10_000
 Headers = Sequence[tuple[bytes, bytes]]
 
 
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who sends requests: the name of a token, and what its bearer may do."""
+
+    name: str
+    role: Role
+
+
+ANYONE = Client(DEFAULT_NAME, Role.OPERATOR)
+
+
+def tokens_of(settings: Settings) -> tuple[Token, ...]:
+    """The tokens that are accepted: $CRON_SECRET, of an operator, and those of `[http.tokens]`."""
+    secret = settings.http_secret
+    own = () if secret is None else (Token(DEFAULT_NAME, Role.OPERATOR, secret, "$CRON_SECRET"),)
+    return (*own, *settings.http_tokens)
+
+
 class RequestGuard:
-    """Without a `secret` every client is allowed; with `hosts` the Host header must be one of them.
+    """Without `tokens` every client is allowed, as an operator; with `hosts` the Host header must be one of them.
 
     Starlette's TrustedHostMiddleware is not used: it responds in plain text, and errors of this API are JSON.
     """
 
     def __init__(
         self,
-        secret: Secret | None,
+        tokens: Sequence[Token],
         hosts: frozenset[str] | None,
         *,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._digest = _digest(secret.reveal().encode()) if secret is not None else None
+        self.use(tokens)
         self._hosts = hosts
         self._monotonic = monotonic
         self._attempts: dict[str, deque[float]] = {}
 
-    def refusal(self, headers: Headers, origin: str, *, public: bool = False) -> Reply | None:
-        """The reply to a request from the address `origin` that is not allowed; None when it is. A `public` path needs
-        no secret.
+    def use(self, tokens: Sequence[Token]) -> None:
+        """Accepts these tokens from now on."""
+        self._clients = [(_digest(each.secret.reveal().encode()), Client(each.name, each.role)) for each in tokens]
+
+    def admit(self, headers: Headers, origin: str, *, public: bool = False) -> Client | Reply:
+        """Who sends a request from the address `origin`; the reply to one that is not allowed. A `public` path needs no
+        secret.
         """
         # Browsers send a host name; what sends none (HTTP/1.0) is no page of another site.
         has_host = any(name == b"host" for name, _ in headers)
@@ -52,21 +76,24 @@ class RequestGuard:
             )
         if _is_cross_site(headers):
             return Reply.error(403, "cross_site", "requests from web pages of other sites are not allowed")
-        if public or self._digest is None:
-            return None
+        if public or not self._clients:
+            return ANYONE
         secrets = [value for name, value in headers if name == b"authorization"]
-        if len(secrets) == 1 and self._is_correct(secrets[0]):
-            return None  # also from an address with many wrong ones: behind a proxy, all clients have one address
+        client = self._client(secrets[0]) if len(secrets) == 1 else None
+        if client is not None:
+            return client  # also from an address with many wrong ones: behind a proxy, all clients have one address
         if secrets and self._is_blocked(origin):
             return Reply.error(429, "too_many_attempts", "too many wrong secrets from this address; wait a minute")
         if secrets:
             self._count_wrong(origin)
         return Reply.error(401, "unauthorized", "send the secret as `Authorization: Bearer SECRET`")
 
-    def _is_correct(self, value: bytes) -> bool:
+    def _client(self, value: bytes) -> Client | None:
+        """Whose token a header has. Takes as long for any header: each is compared with every token."""
         scheme, _, token = value.partition(b" ")
-        assert self._digest is not None  # noqa: S101 - only called when a secret is configured
-        return hmac.compare_digest(_digest(token.strip(b" ")), self._digest) and scheme.lower() == b"bearer"
+        digest = _digest(token.strip(b" "))
+        found = [client for known, client in self._clients if hmac.compare_digest(digest, known)]
+        return found[0] if found and scheme.lower() == b"bearer" else None
 
     def _is_blocked(self, origin: str) -> bool:
         attempts = self._attempts.get(origin)

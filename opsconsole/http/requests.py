@@ -14,6 +14,8 @@ from opsconsole.http.responses import HttpError
 
 MAX_BODY_BYTES = 64 * 1024
 BODY_SECONDS = 10.0
+KEY_HEADER = "idempotency-key"
+MAX_KEY = 200
 
 
 async def read(request: StarletteRequest) -> Request:
@@ -27,6 +29,16 @@ async def read(request: StarletteRequest) -> Request:
     if any("\0" in text for text in (*path.values(), *query, *query.values())) or b"\\u0000" in body:
         raise HttpError(400, "bad_text", "NUL characters are not allowed")
     return Request(path, query, _parse(body))
+
+
+def idempotency_key(request: StarletteRequest) -> str | None:
+    """What a client sends again when it repeats a request. Raises HttpError."""
+    keys = request.headers.getlist(KEY_HEADER)
+    if not keys:
+        return None
+    if len(keys) > 1 or not 1 <= len(keys[0]) <= MAX_KEY or not (keys[0].isascii() and keys[0].isprintable()):
+        raise HttpError(400, "bad_key", f"send one key of up to {MAX_KEY} printable ASCII characters", KEY_HEADER)
+    return keys[0]
 
 
 async def _body(request: StarletteRequest) -> bytes:

@@ -6,10 +6,14 @@ from dataclasses import dataclass
 
 import msgspec
 from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from opsconsole.authoring.extensions import Reply
-from opsconsole.core.errors import BadWindow, Exit, OpsconsoleError, Unavailable, UnknownJob, UnknownRun
+from opsconsole.authoring.parameters import BadParameter
+from opsconsole.core.errors import BadWindow, Exit, NotAllowed, OpsconsoleError, Unavailable, UnknownJob, UnknownRun
 from opsconsole.core.text import printable_json, safe
+from opsconsole.rules.audit_search import BadAuditSearch
+from opsconsole.rules.run_search import BadRunSearch
 
 _HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 _STATUS_HEADERS = {
@@ -37,6 +41,13 @@ class Document:
     media_type: str
 
 
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A response that sends itself, as an ASGI application. It may raise OpsconsoleError before it sends anything."""
+
+    serve: ASGIApp
+
+
 class HttpError(OpsconsoleError):
     """A request that is rejected before it is carried out."""
 
@@ -50,6 +61,14 @@ class Busy(HttpError):
 
     def __init__(self) -> None:
         super().__init__(503, "busy", "too many requests are waiting; try again later")
+
+
+class CommandRefused(OpsconsoleError):
+    """A command that the leader has refused; `reply` has the status for the exit code of the command line."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        self.reply = refusal(message, exit_code)
+        super().__init__(message)
 
 
 def encode(reply: Reply) -> Reply:
@@ -71,6 +90,11 @@ def _visible(document: bytes) -> bytes:
     return printable_json(document.decode(errors="replace")).encode()
 
 
+def answered(answer: msgspec.Struct, status: int) -> Reply:
+    """The reply with the answer of an operation."""
+    return encode(Reply(msgspec.json.encode(answer), status))
+
+
 def response(reply: Reply | Document, headers: dict[str, str] | None = None) -> Response:
     """The reply as a Starlette response."""
     if isinstance(reply, Document):
@@ -89,7 +113,7 @@ def error_reply(error: OpsconsoleError) -> Reply:
     """The reply for an error that has a message for operators."""
     message = safe(error.sentence)
     match error:
-        case HttpError():
+        case HttpError() | CommandRefused():
             return error.reply
         case UnknownJob():
             return Reply.error(404, "unknown_job", message)
@@ -97,6 +121,12 @@ def error_reply(error: OpsconsoleError) -> Reply:
             return Reply.error(404, "unknown_run", message)
         case BadWindow():
             return Reply.error(400, "bad_date", message, "date")
+        case BadParameter():
+            return Reply.error(400, "bad_parameter", message, "params")
+        case NotAllowed():
+            return Reply.error(403, "not_allowed", "this token, or this whole process, may only view")
+        case BadRunSearch() | BadAuditSearch():
+            return Reply.error(400, "bad_search", message, "q")
         case Unavailable():
             return Reply.error(503, "unavailable", message)
         case _:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 
 import uvicorn
 
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.core.errors import OpsconsoleError
 from opsconsole.core.problems import Work
+from opsconsole.core.settings import Settings
 from opsconsole.core.supervision import Loop
 from opsconsole.http.app import App
 from opsconsole.http.connection import GRACE_SECONDS, Connection
 from opsconsole.http.listener import BACKLOG, Listener
-from opsconsole.http.request_guard import RequestGuard
+from opsconsole.http.request_guard import RequestGuard, tokens_of
 from opsconsole.service.cache_reads import CacheReadsRecorder
 from opsconsole.service.service import Service
 
@@ -30,8 +33,9 @@ class Server:
     """Serves requests on `listener` until `stop`. Raises BadSettings when the packs' routes conflict."""
 
     def __init__(self, listener: Listener, service: Service) -> None:
-        secret = service.settings.http_secret
-        self._app = App(service, RequestGuard(secret, listener.hosts))
+        tokens = tokens_of(service.settings)
+        self._guard = RequestGuard(tokens, listener.hosts)
+        self._app = App(service, self._guard)
         self._config = uvicorn.Config(
             self._app,
             http=Connection,
@@ -53,16 +57,20 @@ class Server:
         service.supervisor.watch(self._loop, self._recorder.loop)
         self._loop.start()
         log.info("http: listening on %s", listener.address)
-        if secret is None:
+        if not tokens:
             log.warning("http: open to every user of this machine; set CRON_SECRET to require a secret")
 
-    def reload(self, catalog: Catalog) -> None:
-        """Serves the packs of another catalog. Raises BadSettings and changes nothing when their routes conflict."""
+    def reload(self, settings: Settings, catalog: Catalog) -> None:
+        """Serves the packs of another catalog, and accepts the tokens of `settings`. Raises BadSettings and changes
+        nothing when the packs' routes conflict.
+        """
         self._app.reload(catalog)
+        self._guard.use(tokens_of(settings))
 
     def stop(self) -> None:
         """Accepts no more requests, and returns when the active ones are done or the grace period is over."""
         self._loop.request_stop()
+        self._uvicorn.end(self._app.end_streams)
         self._uvicorn.should_exit = True
         self._loop.stop(timeout=None)
         self._recorder.stop()
@@ -87,7 +95,15 @@ class _Uvicorn(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, *, started: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_start = started
+        self._event_loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        self._event_loop = asyncio.get_running_loop()
         self._on_start()
+
+    def end(self, streams: Callable[[], None]) -> None:
+        """Calls `streams` in the event loop, if there is one."""
+        if self._event_loop is not None:
+            with suppress(RuntimeError):  # the loop has ended
+                self._event_loop.call_soon_threadsafe(streams)

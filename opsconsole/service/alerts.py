@@ -7,6 +7,7 @@ from datetime import datetime
 
 from opsconsole.core.bounds import MAX_ID
 from opsconsole.core.errors import UnknownAlert
+from opsconsole.core.settings import Actor
 from opsconsole.rules import alert_actions
 from opsconsole.rules.actions import Verb
 from opsconsole.rules.alerts import Alert, AlertState, Silence, target_of
@@ -27,6 +28,10 @@ class Alerts:
 
     def __init__(self, backend: Backend, commands: Commands) -> None:
         self._backend, self._commands = backend, commands
+
+    def by(self, actor: Actor, key: str | None = None) -> Alerts:
+        """The same, for requests of someone other than this process's user; see `Commands.by`."""
+        return Alerts(self._backend, self._commands.by(actor, key))
 
     def current(self, states: Collection[AlertState] = ()) -> tuple[AlertCard, ...]:
         """The open alerts, worst first, each followed by those that it explains, then those that were resolved in the

@@ -23,9 +23,11 @@ class AuditTrail:
         with self._backend.reading() as db:
             return audit.newest(db, limit=limit, filter_=filter_, before=before)
 
-    def find(self, typed: str, *, limit: int, before: int | None = None) -> list[AuditEntry]:
-        """The rows that match a filter as it is typed, such as `by asha clear last tue`. Raises BadAuditSearch."""
-        filter_ = audit_search.parse(typed, self._backend.now(), me=self._backend.settings.actor.name)
+    def find(self, typed: str, *, limit: int, before: int | None = None, me: str | None = None) -> list[AuditEntry]:
+        """The rows that match a filter as it is typed, such as `by asha clear last tue`. `me` is who types it, by
+        default this process's user. Raises BadAuditSearch.
+        """
+        filter_ = audit_search.parse(typed, self._backend.now(), me=me or self._backend.settings.actor.name)
         return self.newest(limit=limit, filter_=filter_, before=before)
 
     def seal(self) -> Seal | None:

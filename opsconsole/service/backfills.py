@@ -13,6 +13,7 @@ from opsconsole.calendar.cron import zone
 from opsconsole.calendar.windows import Unit, Window
 from opsconsole.core.database import Connection
 from opsconsole.core.errors import Unavailable
+from opsconsole.core.settings import Actor
 from opsconsole.leader import backfills as backfilling
 from opsconsole.rules import actions, backfill
 from opsconsole.rules.actions import Verb
@@ -59,6 +60,10 @@ class Backfills:
     def __init__(self, backend: Backend, commands: Commands) -> None:
         self._backend, self._commands = backend, commands
         self._oldest = OldestData(backend)
+
+    def by(self, actor: Actor, key: str | None = None) -> Backfills:
+        """The same, for requests of someone other than this process's user; see `Commands.by`."""
+        return Backfills(self._backend, self._commands.by(actor, key))
 
     # --- reading ------------------------------------------------------------------------------------------------
 
@@ -143,7 +148,7 @@ class Backfills:
         `stop_on_failure` a failed window pauses the rest; `order` is part of the plan. Raises UnknownJob,
         NotBackfillable, BadWindow, Unavailable, CannotCount, or NotAllowed for an actor who may only view.
         """
-        actions.check_actor(Verb.APPLY_BACKFILL, self._backend.settings.actor)
+        actions.check_actor(Verb.APPLY_BACKFILL, self._commands.actor)
         catalog, now = self._backend.catalog, self._backend.now()
         ordered = backfill.in_order({catalog.find(name).name: catalog.find(name) for name in jobs}.values())
         planned: list[tuple[float, int, Step]] = []
@@ -169,7 +174,7 @@ class Backfills:
                 only=only,
                 stop_on_failure=stop_on_failure,
                 order=order,
-                requested_by=self._backend.settings.actor.name,
+                requested_by=self._commands.actor.name,
                 at=now,
             )
 

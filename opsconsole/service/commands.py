@@ -13,7 +13,8 @@ from opsconsole.authoring import parameters
 from opsconsole.authoring.run import NO_PARAMS, OPEN, Run, RunFilter, Selection
 from opsconsole.cache.filters import ClearFilter
 from opsconsole.core.bounds import MAX_NOTE, json_problem, text_problem
-from opsconsole.core.errors import BadValue, NotAllowed
+from opsconsole.core.database import Connection
+from opsconsole.core.errors import BadValue, NotAllowed, Refused
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.settings import Actor
 from opsconsole.rules import actions
@@ -27,6 +28,13 @@ from opsconsole.store.commands import CommandState
 POLL_SECONDS = 0.05
 
 
+class KeyUsed(Refused):
+    """A key that a client has used for another request."""
+
+    def __init__(self, command: int) -> None:
+        super().__init__(f"this key was used for command {command}, which was another one; use a new key")
+
+
 class Commands:
     """Each request returns the number of its command. Requests of a viewer are recorded as refused and raise
     NotAllowed. `sent` is called after each request.
@@ -34,6 +42,21 @@ class Commands:
 
     def __init__(self, backend: Backend, sent: Callable[[], None]) -> None:
         self._backend, self._sent = backend, sent
+        self._actor: Actor | None = None
+        self._key: str | None = None
+
+    def by(self, actor: Actor, key: str | None = None) -> Commands:
+        """The same, for requests of someone other than this process's user. A second request with the same `key`
+        returns the command of the first.
+        """
+        found = Commands(self._backend, self._sent)
+        found._actor, found._key = actor, key
+        return found
+
+    @property
+    def actor(self) -> Actor:
+        """Who requests."""
+        return self._actor or self._backend.settings.actor
 
     def trigger(
         self,
@@ -43,17 +66,16 @@ class Commands:
         only: Selection = Selection.ALL,
         params: Mapping[str, object] = NO_PARAMS,
         backfill: bool = False,
-        actor: Actor | None = None,
     ) -> int:
-        """Requests a run, over all items or only the stale ones. `actor` is who requests it when that is not this
-        process's user. Raises BadWindow, UnknownJob, StaleNotSupported or BadParameter at once.
+        """Requests a run, over all items or only the stale ones. Raises BadWindow, UnknownJob,
+        StaleNotSupported or BadParameter at once.
         """
         found = self._backend.catalog.find(job)
         actions.trigger_window(found, day, self._backend.now())
         actions.check_selection(found, only)
         given = parameters.checked(found, params)
         arguments = {"date": day, "only": only, "backfill": backfill, **({"params": given} if given else {})}
-        return self.send(Verb.TRIGGER, found.name, arguments, actor)
+        return self.send(Verb.TRIGGER, found.name, arguments)
 
     def retry(self, run: int, *, everything: bool = False) -> int:
         """Requests a retry of a run's failed items, or of all its items. Raises UnknownRun."""
@@ -83,12 +105,12 @@ class Commands:
         """Requests that a paused job, pack, or `all` continues. Raises UnknownJob."""
         return self.send(Verb.RESUME, actions.pause_target(self._backend.catalog, target), {"note": note})
 
-    def clear_cache(self, conditions: ClearFilter, *, counted: int | None = None, actor: Actor | None = None) -> int:
+    def clear_cache(self, conditions: ClearFilter, *, counted: int | None = None) -> int:
         """Requests that the matching cached keys are removed, unless there are many more than `counted`. Raises
         BadClearFilter or BadKey at once.
         """
         self.check_clear(conditions)
-        return self.send(Verb.CLEAR, str(conditions), {**asdict(conditions), "counted": counted}, actor)
+        return self.send(Verb.CLEAR, str(conditions), {**asdict(conditions), "counted": counted})
 
     def check_clear(self, conditions: ClearFilter) -> None:
         """Raises BadClearFilter or BadKey for conditions that can match no key. Scans nothing."""
@@ -101,19 +123,21 @@ class Commands:
         """Requests that the events that happened at `since` or later are published again."""
         return self.send(Verb.REPLAY, f"events since {since.isoformat()}", {"since": since.isoformat()})
 
-    def send(self, verb: Verb, target: str, arguments: Mapping[str, object], actor: Actor | None = None) -> int:
+    def send(self, verb: Verb, target: str, arguments: Mapping[str, object]) -> int:
         """Writes a command row, and returns its number. Raises BadValue, NotAllowed, Unavailable."""
         for name, value in {"target": target, **arguments}.items():
             if problem := text_problem(value, MAX_NOTE) if isinstance(value, str) else json_problem(value):
                 raise BadValue(f"the {name} {problem}")
-        actor, at = actor or self._backend.settings.actor, self._backend.now()
+        actor, at = self.actor, self._backend.now()
         refusal: NotAllowed | None = None
         try:
             actions.check_actor(verb, actor)
         except NotAllowed as error:
             refusal = error
         with self._backend.writing() as db:
-            number = commands.request(db, verb, target, arguments, actor, at)
+            if (repeated := self._repeated(db, verb, target)) is not None:
+                return repeated
+            number = commands.request(db, verb, target, arguments, actor, at, self._key)
             if refusal is not None:
                 # The leader would refuse it too, but there may be none.
                 commands.refuse(db, commands.get(db, number), refusal, at)
@@ -122,6 +146,15 @@ class Commands:
         reach(Point.COMMAND_REQUESTED)
         self._sent()
         return number
+
+    def _repeated(self, db: Connection, verb: Verb, target: str) -> int | None:
+        """The command that was requested with the same key, if any. Raises KeyUsed if that was another request."""
+        earlier = commands.with_key(db, self.actor, self._key) if self._key is not None else None
+        if earlier is None:
+            return None
+        if (earlier.verb, earlier.target) != (verb, target):
+            raise KeyUsed(earlier.id)
+        return earlier.id
 
     # --- outcomes -----------------------------------------------------------------------------------------------
 

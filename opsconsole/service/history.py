@@ -42,18 +42,20 @@ class RunHistory:
         run `before` no longer exists.
         """
         with self._backend.reading() as db:
-            search = self._parsed(db, typed).within(segment, self._me)
+            search = self._parsed(db, typed, self._me).within(segment, self._me)
             return _page(db, search, before, limit)
 
-    def select(self, search: RunSearch, *, limit: int) -> RunList:
-        """The newest runs that a search selects."""
+    def select(self, search: RunSearch, *, before: int | None = None, limit: int) -> RunList:
+        """The newest runs that a search selects. Raises UnknownRun when the run `before` no longer exists."""
         with self._backend.reading() as db:
-            return _page(db, search, None, limit)
+            return _page(db, search, before, limit)
 
-    def parsed(self, typed: str) -> RunSearch:
-        """What a filter as people type it selects. Raises BadRunSearch."""
+    def parsed(self, typed: str, *, me: str | None = None) -> RunSearch:
+        """What a filter as people type it selects; `me` is who types it, by default this process's user. Raises
+        BadRunSearch.
+        """
         with self._backend.reading() as db:
-            return self._parsed(db, typed)
+            return self._parsed(db, typed, me or self._me)
 
     def failed_items(self, run: int, *, after: Place | None = None, limit: int = FAILED_PAGE) -> FailedItems:
         """The items that failed in a run, a page of them. Raises UnknownRun."""
@@ -71,10 +73,10 @@ class RunHistory:
             if place is None:
                 return
 
-    def _parsed(self, db: Connection, typed: str) -> RunSearch:
+    def _parsed(self, db: Connection, typed: str, me: str) -> RunSearch:
         zones = {name: each.tz for name, each in registrations.registrations(db).items()}
         zones |= {job.name: job.tz for job in self._backend.catalog}
-        return parse(typed, zones, self._backend.now(), me=self._me)
+        return parse(typed, zones, self._backend.now(), me=me)
 
     @property
     def _me(self) -> str:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from opsconsole.service.commands import Commands
     from opsconsole.service.figures import FigureReader
     from opsconsole.service.history import RunHistory
+    from opsconsole.service.live_events import LiveEvents
     from opsconsole.service.presence import PresenceAnnouncer
     from opsconsole.service.queries import Queries
     from opsconsole.service.sampler import Sampler
@@ -191,6 +192,12 @@ class Service:
         from opsconsole.service.figures import FigureReader
 
         return FigureReader(self._backend)
+
+    def live_events(self) -> LiveEvents:
+        """Reads what changes, as events."""
+        from opsconsole.service.live_events import LiveEvents
+
+        return LiveEvents(self._backend)
 
     def watch(self, callback: Callable[[Snapshot], None]) -> None:
         """Calls back with each new Snapshot from a background thread, twice a second while a run is active."""

@@ -42,8 +42,18 @@ class Command:
     outcome: Mapping[str, Any]
 
 
-def request(db: Connection, verb: str, target: str, arguments: Mapping[str, Any], actor: Actor, at: datetime) -> int:
-    """Adds a command, with a row in the audit trail, and returns its number."""
+def request(
+    db: Connection,
+    verb: str,
+    target: str,
+    arguments: Mapping[str, Any],
+    actor: Actor,
+    at: datetime,
+    key: str | None = None,
+) -> int:
+    """Adds a command, with a row in the audit trail, and returns its number. `key` is one by which a repetition is
+    found.
+    """
     values = {
         "verb": verb,
         "target": target,
@@ -53,6 +63,7 @@ def request(db: Connection, verb: str, target: str, arguments: Mapping[str, Any]
         "role": actor.role,
         "requested_at": at,
         "state": CommandState.REQUESTED,
+        "key": key,
     }
     number: int = db.execute(insert(commands).values(values).returning(commands.c.id)).scalar_one()
     audit.append(
@@ -67,6 +78,12 @@ def request(db: Connection, verb: str, target: str, arguments: Mapping[str, Any]
         after=dict(arguments),
     )
     return number
+
+
+def with_key(db: Connection, actor: Actor, key: str) -> Command | None:
+    """The command that an actor has requested with a key."""
+    row = db.execute(select(commands).where(commands.c.requested_by == actor.name, commands.c.key == key)).first()
+    return None if row is None else _value(row)
 
 
 def get(db: Connection, number: int) -> Command:

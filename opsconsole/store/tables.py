@@ -243,7 +243,10 @@ commands = Table(
     Column("outcome", Json, nullable=True),
     Column("done_at", UtcTime, nullable=True),
     Column("role", String, nullable=False, server_default="operator"),
+    # Sent by a client, so that a request that it repeats is carried out once.
+    Column("key", String, nullable=True),
     Index(None, "state"),
+    Index(None, "requested_by", "key", unique=True),
 )
 
 audit = Table(

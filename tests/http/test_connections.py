@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from opsconsole.http import app, connection as connections, threads
+from opsconsole.http import commanding, connection as connections, threads
 from tests.http.bad_clients import (
     BIG,
     GET,
@@ -194,7 +194,7 @@ def test_a_thread_is_free_again_when_its_call_ends(place: Installation, monkeypa
 def test_requests_that_wait_for_a_leader_are_limited(
     place: Installation, client: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "MAX_COMMANDS", 2)
+    monkeypatch.setattr(commanding, "MAX_WAITING", 2)
     with ThreadPoolExecutor(6) as clients:
         starting = [clients.submit(client.request, "POST", "/api/cron/run/asking.daily") for _ in range(6)]
         codes = {request.result().code for request in starting}

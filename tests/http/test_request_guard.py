@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from opsconsole.authoring.extensions import Reply
 from opsconsole.core.configuration import load
 from opsconsole.core.errors import BadSettings
-from opsconsole.core.settings import Secret
+from opsconsole.core.settings import Role, Secret, Token
 from opsconsole.http import server
 from opsconsole.http.listener import LOCAL_NAMES, Address, BadAddress, CannotListen, listening, read_address
-from opsconsole.http.request_guard import MAX_ADDRESSES, MAX_WRONG_SECRETS, RequestGuard
+from opsconsole.http.request_guard import MAX_ADDRESSES, MAX_WRONG_SECRETS, Client, RequestGuard
 from tests.cli.conftest import RunCli, cli as cli_fixture
 from tests.http.client import HttpClient, served
 from tests.http.conftest import SECRET
@@ -26,6 +27,11 @@ from tests.waiting import PATIENCE_SECONDS, eventually
 
 cli = cli_fixture
 CORRECT = f"Bearer {SECRET}".encode()
+ASHA = Client("asha", Role.VIEWER)
+TOKENS = (
+    Token("ben", Role.OPERATOR, Secret("another-secret-of-bens"), "$BEN"),
+    Token("asha", Role.VIEWER, Secret(SECRET), "$ASHA"),
+)
 HTTP_PACKAGE = Path(server.__file__).parent
 
 
@@ -76,15 +82,15 @@ def test_every_path_but_healthz_requires_the_secret(guarded: HttpClient) -> None
     ],
 )
 def test_anything_but_the_exact_secret_is_refused(values: tuple[bytes, ...]) -> None:
-    refusal = RequestGuard(Secret(SECRET), None).refusal(headers_with(*values), "asha")
+    refusal = RequestGuard(TOKENS, None).admit(headers_with(*values), "asha")
 
-    assert refusal is not None
+    assert isinstance(refusal, Reply)
     assert refusal.status == 401
 
 
 @pytest.mark.parametrize("value", [CORRECT, b"bearer " + SECRET.encode(), b"BEARER  " + SECRET.encode() + b" "])
 def test_the_scheme_is_case_insensitive(value: bytes) -> None:
-    assert RequestGuard(Secret(SECRET), None).refusal(headers_with(value), "asha") is None
+    assert RequestGuard(TOKENS, None).admit(headers_with(value), "asha") == ASHA
 
 
 def test_a_header_that_is_not_text_is_refused(guarded: HttpClient) -> None:
@@ -112,11 +118,11 @@ def test_wrong_secrets_of_an_address_are_limited_and_never_lock_out_the_right_on
 
 def test_the_limit_ends_after_a_minute_and_affects_one_address() -> None:
     now = 0.0
-    guard = RequestGuard(Secret(SECRET), None, monotonic=lambda: now)
+    guard = RequestGuard(TOKENS, None, monotonic=lambda: now)
 
     def status_for(value: bytes, origin: str = "chen") -> int | None:
-        refusal = guard.refusal(headers_with(value), origin)
-        return refusal.status if refusal else None
+        admitted = guard.admit(headers_with(value), origin)
+        return admitted.status if isinstance(admitted, Reply) else None
 
     for second in range(1000):
         now = second * 0.05
@@ -128,17 +134,17 @@ def test_the_limit_ends_after_a_minute_and_affects_one_address() -> None:
 
 
 def test_a_missing_secret_does_not_count_as_wrong() -> None:
-    guard = RequestGuard(Secret(SECRET), None)
+    guard = RequestGuard(TOKENS, None)
     for _ in range(50):
-        guard.refusal(headers_with(), "asha")
+        guard.admit(headers_with(), "asha")
 
-    assert guard.refusal(headers_with(CORRECT), "asha") is None
+    assert guard.admit(headers_with(CORRECT), "asha") == ASHA
 
 
 def test_the_number_of_counted_addresses_is_limited() -> None:
-    guard = RequestGuard(Secret(SECRET), None)
+    guard = RequestGuard(TOKENS, None)
     for number in range(MAX_ADDRESSES + 50):
-        guard.refusal(headers_with(b"Bearer guess"), f"address {number}")
+        guard.admit(headers_with(b"Bearer guess"), f"address {number}")
 
     assert len(guard._attempts) == MAX_ADDRESSES
 

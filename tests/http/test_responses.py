@@ -16,7 +16,7 @@ from opsconsole.authoring.run import RunState
 from opsconsole.core.clock import now
 from opsconsole.core.problems import Work
 from opsconsole.core.supervision import Loop
-from opsconsole.http import app, connection, requests, runs, threads
+from opsconsole.http import app, commanding, connection, requests, threads
 from opsconsole.http.listener import listening, read_address
 from opsconsole.http.server import Server
 from opsconsole.rules.alerts import Acknowledgement
@@ -37,7 +37,7 @@ RUN = "/api/cron/run/asking.daily"
 @pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Requests do not wait for a leader."""
-    monkeypatch.setattr(runs, "LEADER_SECONDS", 0.0)
+    monkeypatch.setattr(commanding, "LEADER_SECONDS", 0.0)
 
 
 def error(response: Any) -> dict[str, str]:
@@ -140,7 +140,7 @@ def test_alerts_are_listed_with_their_state_and_counted_by_readyz(place: Install
     ]
     assert every["alerts"][0]["acknowledged"]["by"] == "asha"
     assert [each["rule"] for each in firing["alerts"]] == ["failing_items"]
-    assert (bad.status, bad.code, error(bad)["field"]) == (400, "bad_state", "state")
+    assert (bad.status, bad.code, error(bad)["field"]) == (400, "bad_field", "state")
     assert (twice.status, twice.code, error(twice)["field"]) == (400, "repeated", "state"), "not just the last one"
     assert (unknown.status, unknown.code, error(unknown)["field"]) == (400, "unknown_field", "job")
     assert client.get("/readyz").json["alerts"] == {"critical": 0, "warning": 0}, "the cause is acknowledged"
@@ -226,10 +226,10 @@ def test_an_unknown_job_is_not_found_and_similar_names_are_suggested(place: Inst
         ({"date": "19.01.2026"}, "bad_date", "date", "'19.01.2026' is not a date; write it as 2026-01-19"),
         ({"date": ""}, "bad_date", "date", "'' is not a date; write it as 2026-01-19"),
         ({"date": "2999-01-19"}, "bad_date", "date", "2999-01-19 has not started in UTC; choose a date up to today"),
-        ({"date": 20260119}, "bad_date", "date", "the date must be a string such as 2026-01-19"),
-        ({"day": DAY}, "unknown_field", "day", 'the only field is "date"'),
-        ([DAY], "bad_body", None, 'the body must be a JSON object such as {"date": "2026-01-19"}'),
-        (DAY, "bad_body", None, 'the body must be a JSON object such as {"date": "2026-01-19"}'),
+        ({"date": 20260119}, "bad_field", "date", "date must be a string of up to 40 characters"),
+        ({"day": DAY}, "unknown_field", "day", "the fields are date, stale_only, params"),
+        ([DAY], "bad_body", None, "the body must be a JSON object"),
+        (DAY, "bad_body", None, "the body must be a JSON object"),
         (b"date=2026-01-19", "bad_json", None, "the body is not valid JSON"),
         (b'{"date": "\xff"}', "bad_json", None, "the body is not valid JSON"),
         (b'{"date": "\\ud800"}', "bad_json", None, "the body is not valid JSON"),

@@ -141,7 +141,7 @@ def _open_listener(settings: Settings, address: str | None) -> Iterator[Listener
             raise
         raise BadSettings([f"http.bind: {error.sentence}"]) from error
     make_private(settings.folder)
-    with listening(place, protected=settings.http_secret is not None) as listener:
+    with listening(place, protected=bool(settings.http_secret or settings.http_tokens)) as listener:
         yield listener
 
 
@@ -180,7 +180,7 @@ def _reload(options: Options, service: Service, engine: Engine | None, server: S
         jobs = catalog.load(settings.packs, settings.overrides, settings.options, settings.compress_over)
         require_filters(settings, jobs)
         if server is not None:
-            server.reload(jobs)
+            server.reload(settings, jobs)
     except BadSettings as error:
         for problem in error.problems:
             log.warning("the new configuration is ignored: %s", problem)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
-from opsconsole.cli.output import print_json, print_table, run_document, utc
+from opsconsole.cli.output import print_json, print_table
 from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
 from opsconsole.core.clock import now
@@ -17,7 +16,7 @@ from opsconsole.core.humanize import relative_time, timestamp
 from opsconsole.rules.pauses import Pause
 
 if TYPE_CHECKING:
-    from opsconsole.service.snapshot import JobCard
+    pass
 
 
 @click.command("jobs", cls=Command)
@@ -29,7 +28,9 @@ def command(options: Options, as_json: bool) -> None:
         cards, active = service.queries.jobs(), service.queries.pauses()
     paused = {card.name: [pause for pause in active if pause.applies_to(card.name)] for card in cards}
     if as_json:
-        print_json([_document(card, paused[card.name]) for card in cards])
+        from opsconsole.service.job_documents import job_document  # loads the service
+
+        print_json([job_document(card, paused[card.name]) for card in cards])
         return
     at = now()
     print_table(
@@ -56,27 +57,3 @@ def _paused(active: list[Pause], tz: str) -> str:
     last = max(active, key=lambda pause: (pause.until is None, pause.until or pause.since))
     until = f"until {timestamp(last.until, tz)}" if last.until else "until resumed"
     return f"{until} by {last.who}"
-
-
-def _document(card: JobCard, active: list[Pause]) -> dict[str, Any]:
-    return {
-        "job": card.name,
-        "aliases": card.aliases,
-        "cron": card.cron,
-        "tz": card.tz,
-        "schedule": card.words,
-        "next_at": utc(card.next_at - card.shift if card.next_at else None),
-        "starts_at": utc(card.next_at),
-        "params": [asdict(each) for each in card.params],
-        "last_run": run_document(card.last) if card.last else None,
-        "pauses": [
-            {
-                "target": pause.target,
-                "since": utc(pause.since),
-                "until": utc(pause.until),
-                "requested_by": pause.who,
-                "note": pause.note,
-            }
-            for pause in active
-        ],
-    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -11,7 +11,7 @@ import msgspec
 from opsconsole.cli.commands import Command
 from opsconsole.cli.completion import complete_run
 from opsconsole.cli.options import Options, load_settings
-from opsconsole.cli.output import echo, print_json, utc
+from opsconsole.cli.output import echo, print_json
 from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
 from opsconsole.core.humanize import count, timestamp
@@ -35,16 +35,18 @@ def command(options: Options, run_number: int, follow: bool, as_json: bool) -> N
 
     With --follow and --json, one JSON object is printed per line, as lines arrive.
     """
+    from opsconsole.service.run_documents import log_line  # loads the service
+
     with open_service(load_settings(options), reads=True) as service:
         tz = service.queries.run_page(run_number).progress.tz
         if as_json and not follow:
-            print_json([_document(line) for line in _stored(service, run_number, 0)])
+            print_json([log_line(line) for line in _stored(service, run_number, 0)])
             return
         printed = 0
         for line in _lines(service, run_number, follow=follow):
             printed += 1
             text = f"{timestamp(line.at, tz)}  {safe(line.line, LONGEST_LINE)}"
-            echo(msgspec.json.encode(_document(line)).decode() if as_json else text)
+            echo(msgspec.json.encode(log_line(line)).decode() if as_json else text)
         dropped = service.queries.run(run_number).log_lines - printed
         if dropped > 0:
             echo(f"{count(dropped, 'more line')} not kept", err=True)
@@ -66,7 +68,3 @@ def _lines(service: Service, run: int, *, follow: bool) -> Iterator[LogLine]:
             return
         # The last lines are written together with the run's end, so they are read once more after it.
         ended = service.commands.wait_for_run(run, POLL_SECONDS) is not None
-
-
-def _document(line: LogLine) -> dict[str, Any]:
-    return {"at": utc(line.at), "line": line.line}

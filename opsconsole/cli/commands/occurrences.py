@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,14 +10,14 @@ from opsconsole.authoring.occurrence import OccurrenceFilter, OccurrenceState
 from opsconsole.cli.commands import Command
 from opsconsole.cli.completion import complete_job
 from opsconsole.cli.options import Options, load_settings
-from opsconsole.cli.output import echo, in_zone, print_json, print_table, utc
+from opsconsole.cli.output import echo, print_json, print_table, utc
 from opsconsole.cli.prompts import check_order, json_option, past_time
 from opsconsole.cli.session import open_service
 from opsconsole.core.clock import now
 from opsconsole.core.humanize import duration, timestamp
 
 if TYPE_CHECKING:
-    from opsconsole.service.snapshot import OccurrenceRow, OccurrenceTotal
+    from opsconsole.service.snapshot import OccurrenceRow
 
 
 @click.command("occurrences", cls=Command)
@@ -61,13 +61,15 @@ def command(
         check_order(selected.since, selected.until)
         result = service.queries.occurrences(selected, limit=limit)
     if as_json:
+        from opsconsole.service.occurrence_documents import occurrence_document, total_document  # loads the service
+
         print_json(
             {
                 "since": utc(selected.since),
                 "until": utc(selected.until),
                 "count": sum(total.instants for total in result.totals),
-                "totals": [_total_document(total) for total in result.totals],
-                "occurrences": [] if summary else [_row_document(row) for row in result.rows],
+                "totals": [total_document(total) for total in result.totals],
+                "occurrences": [] if summary else [occurrence_document(row) for row in result.rows],
             }
         )
         return
@@ -87,6 +89,8 @@ def command(
 
 
 def _print_rows(rows: tuple[OccurrenceRow, ...]) -> None:
+    from opsconsole.service.occurrence_documents import late_seconds  # loads the service
+
     print_table(
         ("ROW", "JOB", "SCHEDULED", "STATE", "REASON", "LATE", "RUN", "BLOCKED BY", "COUNT"),
         [
@@ -96,7 +100,7 @@ def _print_rows(rows: tuple[OccurrenceRow, ...]) -> None:
                 _scheduled(row),
                 row.record.state,
                 row.record.reason or "-",
-                "-" if (late := _late_seconds(row)) is None else duration(late),
+                "-" if (late := late_seconds(row)) is None else duration(late),
                 row.record.run or "-",
                 row.record.blocked_by or "-",
                 _count(row.instants, exact=row.exact) + _of_all(row),
@@ -119,42 +123,3 @@ def _count(number: int, *, exact: bool) -> str:
 
 def _of_all(row: OccurrenceRow) -> str:
     return "" if row.instants == row.record.instants else f" of {row.record.instants:,}"
-
-
-def _late_seconds(row: OccurrenceRow) -> float | None:
-    started = row.record.started_at
-    if started is None:
-        return None
-    return round((started - row.record.due_at - row.record.shift).total_seconds(), 3)
-
-
-def _row_document(row: OccurrenceRow) -> dict[str, Any]:
-    record = row.record
-    return {
-        "id": record.id,
-        "job": record.job,
-        "due_at": utc(record.due_at),
-        "last_due_at": utc(record.last_due_at),
-        "local": in_zone(record.due_at, row.tz),
-        "tz": row.tz,
-        "state": record.state,
-        "reason": record.reason,
-        "late_seconds": _late_seconds(row),
-        "run": record.run,
-        "blocked_by": record.blocked_by,
-        "count": row.instants,
-        "row_count": record.instants,
-        "exact": row.exact,
-        "token": record.token,
-        "recorded_at": utc(record.recorded_at),
-    }
-
-
-def _total_document(total: OccurrenceTotal) -> dict[str, Any]:
-    return {
-        "job": total.job,
-        "state": total.state,
-        "reason": total.reason,
-        "count": total.instants,
-        "exact": total.exact,
-    }

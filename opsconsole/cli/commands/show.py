@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from opsconsole.authoring.run import Run, Stop, Trigger
+from opsconsole.authoring.run import Run, Trigger
 from opsconsole.cli.commands import Command
 from opsconsole.cli.commands.logs import LONGEST_LINE
 from opsconsole.cli.completion import complete_run
 from opsconsole.cli.options import Options, load_settings
-from opsconsole.cli.output import echo, print_json, print_table, run_document, run_sentence, utc
+from opsconsole.cli.output import echo, print_json, print_table, run_sentence
 from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
 from opsconsole.core.humanize import count, timestamp, words
@@ -37,14 +36,18 @@ def command(options: Options, run_number: int, failed: bool, as_json: bool) -> N
             return
         page = service.queries.run_page(run_number)
     if as_json:
-        print_json({**run_document(page.progress.run), **_details(page)})
+        from opsconsole.service.run_documents import run_details  # loads the service
+
+        print_json(run_details(page))
     else:
         _print_page(page)
 
 
 def _print_failed(items: list[FailedItem], *, as_json: bool) -> None:
     if as_json:
-        print_json([asdict(each) for each in items])
+        from opsconsole.service.run_documents import failed_item  # loads the service
+
+        print_json([failed_item(each) for each in items])
     elif not items:
         echo("no item failed")
     else:
@@ -82,43 +85,3 @@ def _print_page(page: RunPage) -> None:
 def _attempt(run: Run) -> str:
     interrupted = f", interrupted {count(run.recoveries, 'time')}" if run.recoveries else ""
     return f"attempt {run.attempt}{interrupted}"
-
-
-def _details(page: RunPage) -> dict[str, Any]:
-    run = page.progress.run
-    return {
-        "trigger": run.trigger,
-        "requested_by": run.requested_by,
-        "parent": run.parent,
-        "retried_by": page.retried_by,
-        "params": dict(run.params),
-        "attempt": run.attempt,
-        "keys_removed": run.keys_removed,
-        "recoveries": run.recoveries,
-        "waiting_for": asdict(page.progress.waits) if page.progress.waits else None,
-        "stop": _stop(run.stop),
-        "host": run.host,
-        "as_of": utc(run.as_of),
-        "created_at": utc(run.created_at),
-        "started_at": utc(run.started_at),
-        "ended_at": utc(run.ended_at),
-        "error": run.error,
-        "causes": [
-            {"kind": cause.kind, "message": cause.message, "count": cause.count, "items": cause.items}
-            for cause in page.causes
-        ],
-        "log": [{"at": utc(at), "line": line} for at, line in page.log],
-    }
-
-
-def _stop(stop: Stop | None) -> dict[str, Any] | None:
-    if stop is None:
-        return None
-    return {
-        "reason": stop.reason,
-        "requested_by": stop.by,
-        "requested_at": utc(stop.at),
-        "force_at": utc(stop.force_at),
-        "note": stop.note,
-        "replaced_by": stop.run,
-    }

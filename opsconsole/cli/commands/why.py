@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from opsconsole.cli.commands import Command
 from opsconsole.cli.completion import complete_job
 from opsconsole.cli.options import Options, load_settings
-from opsconsole.cli.output import echo, in_zone, print_json, utc
+from opsconsole.cli.output import echo, print_json, utc
 from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
 from opsconsole.core.humanize import timestamp
 from opsconsole.core.text import safe
-from opsconsole.rules.explain import Answer
 from opsconsole.rules.proofs import Proof
 
 if TYPE_CHECKING:
-    from opsconsole.service.snapshot import Explanation
+    pass
 
 LONGEST_SENTENCE = 1000
 LONGEST_VALUE = 200
@@ -52,7 +51,9 @@ def command(options: Options, job: str, at: str | None, window: str | None, as_j
         queries = service.queries
         explanation = queries.why(job, at) if window is None else queries.why_window(job, window)
     if as_json:
-        print_json(_document(explanation))
+        from opsconsole.service.occurrence_documents import why_document  # loads the service
+
+        print_json(why_document(explanation))
         return
     for sentence in explanation.notes:
         echo(safe(sentence, LONGEST_SENTENCE))
@@ -65,30 +66,6 @@ def command(options: Options, job: str, at: str | None, window: str | None, as_j
             echo(f"  row {row.key} of {row.table}: {_content(row)}")
     previous, following = timestamp(explanation.previous, explanation.tz), timestamp(explanation.next, explanation.tz)
     echo(f"previous: {previous}   next: {following}")
-
-
-def _document(explanation: Explanation) -> dict[str, Any]:
-    return {
-        "job": explanation.job,
-        "cron": explanation.cron,
-        "tz": explanation.tz,
-        "notes": explanation.notes,
-        "answers": [_answer_document(answer, explanation.tz) for answer in explanation.answers],
-        "previous": utc(explanation.previous),
-        "next": utc(explanation.next),
-    }
-
-
-def _answer_document(answer: Answer, tz: str) -> dict[str, Any]:
-    return {
-        "utc": utc(answer.at),
-        "local": in_zone(answer.at, tz),
-        "scheduled": answer.is_scheduled,
-        "state": answer.state,
-        "reason": answer.reason,
-        "explanation": answer.explanation,
-        "rows": [{"table": row.table, "row": row.key, "content": row.content} for row in answer.rows],
-    }
 
 
 def _content(row: Proof) -> str:

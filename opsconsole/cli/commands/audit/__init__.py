@@ -9,11 +9,10 @@ import msgspec
 
 from opsconsole.cli.commands import LazyGroup
 from opsconsole.cli.options import load_settings
-from opsconsole.cli.output import echo, print_json, print_table, utc
+from opsconsole.cli.output import echo, print_json, print_table
 from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
 from opsconsole.core.humanize import timestamp
-from opsconsole.rules.audit import AuditEntry
 
 LONGEST_DETAILS = 80
 
@@ -51,7 +50,9 @@ def command(ctx: click.Context, limit: int, typed: str, as_json: bool) -> None:
     with open_service(load_settings(ctx.obj), reads=True) as service:
         entries = service.audit.find(typed, limit=limit)
     if as_json:
-        print_json([_document(entry) for entry in entries])
+        from opsconsole.service.audit_documents import audit_document  # loads the service
+
+        print_json([audit_document(entry) for entry in entries])
         return
     if not entries:
         echo("no row matches" if typed else "the audit trail is empty")
@@ -74,21 +75,6 @@ def command(ctx: click.Context, limit: int, typed: str, as_json: bool) -> None:
         ],
         right=(0, 7),
     )
-
-
-def _document(entry: AuditEntry) -> dict[str, Any]:
-    return {
-        "id": entry.id,
-        "at": utc(entry.at),
-        "command": entry.command,
-        "actor": entry.who,
-        "origin": entry.origin,
-        "action": entry.verb,
-        "target": entry.target,
-        "outcome": entry.outcome,
-        "before": entry.before,
-        "after": entry.after,
-    }
 
 
 def _details(after: Any) -> str:

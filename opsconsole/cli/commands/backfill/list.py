@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from opsconsole.cli.backfill_output import backfill_document, progress, time_taken
+from opsconsole.cli.backfill_output import progress, time_taken
 from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, print_json, print_table
@@ -22,6 +22,8 @@ def command(options: Options, limit: int, as_json: bool) -> None:
     with open_service(load_settings(options), reads=True) as service:
         backfills = service.backfills.newest(limit=limit)
     if as_json:
+        from opsconsole.service.backfill_documents import backfill_document  # loads the service
+
         print_json([backfill_document(each) for each in backfills])
         return
     if not backfills:

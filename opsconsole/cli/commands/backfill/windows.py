@@ -6,7 +6,7 @@ from collections import Counter
 
 import click
 
-from opsconsole.cli.backfill_output import ranges, window_document
+from opsconsole.cli.backfill_output import ranges
 from opsconsole.cli.commands import Command
 from opsconsole.cli.completion import complete_job
 from opsconsole.cli.options import Options, load_settings
@@ -35,6 +35,8 @@ def command(options: Options, job: str, since: str | None, until: str | None, as
         tz, name = str(service.queries.zone(job)), service.catalog.find(job).name
     counts = Counter(status.state.value for status in windows)
     if as_json:
+        from opsconsole.service.backfill_documents import window_document  # loads the service
+
         documents = [window_document(status) for status in windows]
         print_json({"job": name, "tz": tz, "counts": counts, "windows": documents})
         return

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import click
 
-from opsconsole.cache.families import Family
 from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, print_json, print_table
 from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
 from opsconsole.core.humanize import duration
-
-if TYPE_CHECKING:
-    from opsconsole.cache.figures import UsageSurvey
 
 COUNT_SECONDS = 60.0
 """Counting stops after this time, and the rest is estimated."""
@@ -37,7 +31,9 @@ def command(options: Options, with_count: bool, as_json: bool) -> None:
         families = sorted(service.cache.families(), key=lambda family: family.name)
         usage = service.cache.usage(COUNT_SECONDS) if with_count else None
     if as_json:
-        print_json([_document(family, usage) for family in families])
+        from opsconsole.service.cache_documents import family_document  # loads the service
+
+        print_json([family_document(family, usage) for family in families])
         return
     if not families:
         echo("no pack declares a family of cache keys")
@@ -59,18 +55,3 @@ def command(options: Options, with_count: bool, as_json: bool) -> None:
         for row, family in zip(rows, families, strict=True):
             row.append(f"{usage.families[family.name].keys:,}")
     print_table(head, rows, right=(6,))
-
-
-def _document(family: Family, usage: UsageSurvey | None) -> dict[str, Any]:
-    document: dict[str, Any] = {
-        "name": family.name,
-        "pattern": family.pattern,
-        "ttl_seconds": family.ttl_seconds,
-        "belongs_to": family.of,
-        "computed_from": family.computed_from,
-        "filled_by": family.filled_by,
-        "compress_over": family.compress_over,
-    }
-    if usage is not None:
-        document |= {"keys": usage.families[family.name].keys, "exact": usage.done}
-    return document

@@ -1,0 +1,86 @@
+"""The audit trail over HTTP, and events that are published again."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from opsconsole.calendar.cron import zone
+from opsconsole.http.fields import past_time
+from opsconsole.http.operations import (
+    Answer,
+    AnyOperation,
+    Call,
+    DoneAnswer,
+    Limit,
+    Number,
+    Operation,
+    PastTime,
+    Sent,
+    done,
+)
+from opsconsole.rules.actions import Verb
+from opsconsole.service.audit_documents import AuditDocument, audit_document
+
+Query = Annotated[str, Meta(max_length=500, description="A filter as the console reads it: `by asha clear last tue`")]
+
+
+class AuditRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which rows."""
+
+    q: Query = ""
+    before: Number | None = None
+    limit: Limit = 50
+
+
+class AuditAnswer(Answer, frozen=True, kw_only=True):
+    """A page of the audit trail, newest first. Send `next` as `before` for the page after it; it is null on the last
+    one.
+    """
+
+    rows: tuple[AuditDocument, ...]
+    next: int | None
+
+
+class ReplayRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """From which time on events are published again."""
+
+    since: PastTime
+
+
+def list_audit(call: Call, request: AuditRequest) -> AuditAnswer:
+    """Who requested what, and the outcomes."""
+    found = call.service.audit.find(request.q, limit=request.limit + 1, before=request.before, me=call.actor.name)
+    rows = found[: request.limit]
+    return AuditAnswer(
+        rows=tuple(audit_document(entry) for entry in rows), next=rows[-1].id if len(found) > len(rows) else None
+    )
+
+
+def replay(call: Call, request: ReplayRequest) -> Sent:
+    """Publishes the events since a time again."""
+    since = past_time("since", request.since, zone("UTC"), call.service.now())
+    assert since is not None  # noqa: S101 - the field is required
+    return done(call.commands.replay_events(since))
+
+
+OPERATIONS: tuple[AnyOperation, ...] = (
+    Operation(
+        method="GET",
+        path="/api/audit",
+        summary="List the audit trail",
+        request=AuditRequest,
+        answer=AuditAnswer,
+        handler=list_audit,
+    ),
+    Operation(
+        method="POST",
+        path="/api/events/replay",
+        summary="Publish events again",
+        request=ReplayRequest,
+        answer=DoneAnswer,
+        handler=replay,
+        verb=Verb.REPLAY,
+    ),
+)

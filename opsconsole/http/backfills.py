@@ -1,0 +1,193 @@
+"""Backfills over HTTP: plans for past windows, and commands about them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+from opsconsole.authoring.definition import MAX_AT_ONCE
+from opsconsole.http.operations import (
+    Answer,
+    AnyOperation,
+    Call,
+    DoneAnswer,
+    Limit,
+    Name,
+    Note,
+    Number,
+    Operation,
+    Sent,
+    done,
+)
+from opsconsole.http.responses import HttpError
+from opsconsole.rules.actions import Verb, parse_date_range
+from opsconsole.service.backfill_documents import (
+    BackfillDetails,
+    BackfillDocument,
+    backfill_details,
+    backfill_document,
+)
+
+Day = Annotated[str, Meta(min_length=1, max_length=40, description="A date in each job's zone: 2026-01-19")]
+
+
+Selected = Annotated[tuple[Literal["missing", "stale", "failed", "all"], ...], Meta(min_length=1, max_length=4)]
+
+
+class BackfillsRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """How many backfills."""
+
+    limit: Limit = 50
+
+
+class BackfillsAnswer(Answer, frozen=True, kw_only=True):
+    """Backfills, newest first, including plans that were never applied."""
+
+    backfills: tuple[BackfillDocument, ...]
+
+
+class BackfillRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which backfill."""
+
+    backfill: Number
+
+
+class BackfillNoteRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which backfill, and why."""
+
+    backfill: Number
+    note: Note = ""
+
+
+class PlanRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which windows: those of some jobs from one date to another, both included. With `stop_on_failure`, one that fails
+    pauses the rest.
+    """
+
+    jobs: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=100)]
+    from_: Day = field(name="from")
+    to: Day
+    only: Selected = ("missing",)
+    newest_first: bool = False
+    at_once: Annotated[int, Meta(ge=1, le=MAX_AT_ONCE)] | None = None
+    stop_on_failure: bool = False
+
+
+class BackfillAnswer(Answer, frozen=True, kw_only=True):
+    """A backfill with all its windows."""
+
+    backfill: BackfillDetails
+
+
+def list_backfills(call: Call, request: BackfillsRequest) -> BackfillsAnswer:
+    """Backfills, newest first."""
+    found = call.service.backfills.newest(limit=request.limit)
+    return BackfillsAnswer(backfills=tuple(backfill_document(each) for each in found))
+
+
+def show_backfill(call: Call, request: BackfillRequest) -> BackfillAnswer:
+    """A backfill with all its windows."""
+    return BackfillAnswer(backfill=backfill_details(call.service.backfills, request.backfill))
+
+
+def plan(call: Call, request: PlanRequest) -> BackfillAnswer:
+    """Stores a plan: what would be run or skipped, and why. Nothing is run until it is applied."""
+    if len(set(request.jobs)) < len(request.jobs):
+        raise HttpError(400, "bad_field", "jobs has a name more than once", "jobs")
+    since, until = parse_date_range(request.from_, request.to)
+    number = call.backfills.plan(
+        request.jobs,
+        since,
+        until,
+        only=Only.parse(",".join(request.only)),
+        order=Order(request.newest_first, request.at_once),
+        stop_on_failure=request.stop_on_failure,
+    )
+    return BackfillAnswer(backfill=backfill_details(call.service.backfills, number))
+
+
+def apply(call: Call, request: BackfillRequest) -> Sent:
+    """Runs exactly what was planned."""
+    return done(call.backfills.apply(request.backfill))
+
+
+def pause(call: Call, request: BackfillNoteRequest) -> Sent:
+    """Starts no further window; running ones finish."""
+    return done(call.backfills.pause(request.backfill, note=request.note))
+
+
+def resume(call: Call, request: BackfillRequest) -> Sent:
+    """Runs the windows that are not done, failed ones included."""
+    return done(call.backfills.resume(request.backfill))
+
+
+def cancel(call: Call, request: BackfillNoteRequest) -> Sent:
+    """Ends a backfill and its active runs."""
+    return done(call.backfills.cancel(request.backfill, note=request.note))
+
+
+OPERATIONS: tuple[AnyOperation, ...] = (
+    Operation(
+        method="GET",
+        path="/api/backfills",
+        summary="List backfills",
+        request=BackfillsRequest,
+        answer=BackfillsAnswer,
+        handler=list_backfills,
+    ),
+    Operation(
+        method="GET",
+        path="/api/backfills/{backfill}",
+        summary="Show a backfill",
+        request=BackfillRequest,
+        answer=BackfillAnswer,
+        handler=show_backfill,
+    ),
+    Operation(
+        method="POST",
+        path="/api/backfills",
+        summary="Plan a backfill",
+        request=PlanRequest,
+        answer=BackfillAnswer,
+        handler=plan,
+        status=201,
+        slow=True,
+    ),
+    Operation(
+        method="POST",
+        path="/api/backfills/{backfill}/apply",
+        summary="Apply a plan",
+        request=BackfillRequest,
+        answer=DoneAnswer,
+        handler=apply,
+        verb=Verb.APPLY_BACKFILL,
+    ),
+    Operation(
+        method="POST",
+        path="/api/backfills/{backfill}/pause",
+        summary="Pause a backfill",
+        request=BackfillNoteRequest,
+        answer=DoneAnswer,
+        handler=pause,
+        verb=Verb.PAUSE_BACKFILL,
+    ),
+    Operation(
+        method="POST",
+        path="/api/backfills/{backfill}/resume",
+        summary="Resume a backfill",
+        request=BackfillRequest,
+        answer=DoneAnswer,
+        handler=resume,
+        verb=Verb.RESUME_BACKFILL,
+    ),
+    Operation(
+        method="POST",
+        path="/api/backfills/{backfill}/cancel",
+        summary="Cancel a backfill",
+        request=BackfillNoteRequest,
+        answer=DoneAnswer,
+        handler=cancel,
+        verb=Verb.CANCEL_BACKFILL,
+    ),
+)

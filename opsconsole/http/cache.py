@@ -1,0 +1,133 @@
+"""The cache over HTTP: families of keys, counting and clearing them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from opsconsole.cache.filters import ClearFilter
+from opsconsole.http.operations import Answer, AnyOperation, Call, Operation, Sent
+from opsconsole.http.responses import HttpError
+from opsconsole.rules.actions import Verb
+from opsconsole.service.cache_documents import FamilyDocument, family_document
+
+COUNT_SECONDS = 10.0
+"""Counting stops after this time, and the rest is estimated."""
+MAX_KEYS = 2**31 - 1
+
+Id = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class FamiliesRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether the keys are counted, which scans all keys of the server."""
+
+    count: bool = False
+
+
+class FamiliesAnswer(Answer, frozen=True, kw_only=True):
+    """The declared families of cache keys, by name."""
+
+    families: tuple[FamilyDocument, ...]
+
+
+class KeysRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which keys: those that match every field that is given."""
+
+    user: Id | None = None
+    subject: Id | None = None
+    family: Id | None = None
+    date: Id | None = None
+
+    @property
+    def conditions(self) -> ClearFilter:
+        """The fields as a filter. Raises HttpError without any."""
+        if not (self.user or self.subject or self.family or self.date):
+            raise HttpError(400, "missing", "give at least one of user, subject, family and date", "user")
+        return ClearFilter(self.user, self.subject, self.family, self.date)
+
+
+class ClearRequest(KeysRequest, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which keys are cleared, and how many of them were counted before."""
+
+    counted: Annotated[int, Meta(ge=0, le=MAX_KEYS, description="`keys` as /api/cache/count has counted them")]
+
+
+class KeysAnswer(Answer, frozen=True, kw_only=True):
+    """How many keys match, by family, with some of them. Families in `skipped` have no such id in their keys."""
+
+    keys: int
+    families: dict[str, int]
+    samples: tuple[str, ...]
+    skipped: tuple[str, ...]
+
+
+class ClearedAnswer(Answer, frozen=True, kw_only=True):
+    """How many keys were cleared, by family."""
+
+    command: int
+    cleared: int
+    families: dict[str, int]
+
+
+def list_families(call: Call, request: FamiliesRequest) -> FamiliesAnswer:
+    """The declared families of cache keys."""
+    cache = call.service.cache
+    usage = cache.usage(COUNT_SECONDS) if request.count else None
+    families = sorted(cache.families(), key=lambda family: family.name)
+    return FamiliesAnswer(families=tuple(family_document(family, usage) for family in families))
+
+
+def count_keys(call: Call, request: KeysRequest) -> KeysAnswer:
+    """Counts the keys that a clearing would remove. Removes nothing."""
+    counted = [*call.service.cache.count_keys(request.conditions)][-1]
+    return KeysAnswer(
+        keys=counted.total,
+        families={name: keys for name, keys in counted.found.items() if keys},
+        samples=tuple(counted.samples),
+        skipped=tuple(counted.skipped_families),
+    )
+
+
+def clear_keys(call: Call, request: ClearRequest) -> Sent:
+    """Clears cached keys, unless many more match than were counted."""
+    command = call.commands.clear_cache(request.conditions, counted=request.counted)
+    return Sent(
+        command,
+        lambda outcome: ClearedAnswer(
+            command=command,
+            cleared=outcome.facts["cleared"],
+            families={name: keys for name, keys in outcome.facts["families"].items() if keys},
+        ),
+    )
+
+
+OPERATIONS: tuple[AnyOperation, ...] = (
+    Operation(
+        method="GET",
+        path="/api/cache/families",
+        summary="List the families of cache keys",
+        request=FamiliesRequest,
+        answer=FamiliesAnswer,
+        handler=list_families,
+        slow=True,
+    ),
+    Operation(
+        method="GET",
+        path="/api/cache/count",
+        summary="Count cached keys",
+        request=KeysRequest,
+        answer=KeysAnswer,
+        handler=count_keys,
+        slow=True,
+    ),
+    Operation(
+        method="POST",
+        path="/api/cache/families/clear",
+        summary="Clear cached keys that were counted",
+        request=ClearRequest,
+        answer=ClearedAnswer,
+        handler=clear_keys,
+        verb=Verb.CLEAR,
+    ),
+)

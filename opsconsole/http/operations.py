@@ -1,0 +1,121 @@
+"""Routes as values: from one declaration, requests are routed and checked, and the OpenAPI document is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, Protocol, TypeVar
+
+from msgspec import Meta, Struct
+
+from opsconsole.core.bounds import MAX_ID, MAX_NOTE
+from opsconsole.core.settings import Actor
+from opsconsole.rules.actions import Verb
+from opsconsole.service.alerts import Alerts
+from opsconsole.service.backfills import Backfills
+from opsconsole.service.commands import Commands
+from opsconsole.service.service import Service
+from opsconsole.service.snapshot import Outcome
+
+R = TypeVar("R", bound=Struct, contravariant=True)
+
+Number = Annotated[int, Meta(ge=1, le=MAX_ID, description="The number of a run, backfill, alert or row")]
+Limit = Annotated[int, Meta(ge=1, le=1000, description="The most entries of a page")]
+Note = Annotated[str, Meta(max_length=MAX_NOTE, description="The reason, recorded with the action")]
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+PastTime = Annotated[
+    str, Meta(min_length=1, max_length=100, description="A time such as 2026-01-19T18:20:00Z, or how long ago: 2h")
+]
+FutureTime = Annotated[
+    str, Meta(min_length=1, max_length=100, description="A time such as 2026-01-19T18:20:00Z, or 18:00")
+]
+Length = Annotated[str, Meta(min_length=1, max_length=100, description="A duration such as 90m or 2h")]
+Success = Annotated[bool, Meta(extra_json_schema={"const": True})]
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """What a request that succeeded is answered with."""
+
+    success: Success = True
+
+
+class NoFields(Struct, frozen=True, forbid_unknown_fields=True):
+    """A request without parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request of `actor`, whose role the commands check; `key` is what a client sends again when it repeats one."""
+
+    service: Service
+    actor: Actor
+    key: str | None = None
+
+    @property
+    def commands(self) -> Commands:
+        """The commands, as the actor's."""
+        return self.service.commands.by(self.actor, self.key)
+
+    @property
+    def backfills(self) -> Backfills:
+        """The backfills, as the actor's."""
+        return self.service.backfills.by(self.actor, self.key)
+
+    @property
+    def alerts(self) -> Alerts:
+        """The alerts, as the actor's."""
+        return self.service.alerts.by(self.actor, self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A command that was requested, and what makes the answer of its outcome, once a leader has carried it out."""
+
+    command: int
+    answer: Callable[[Outcome], Answer]
+
+
+class DoneAnswer(Answer, frozen=True, kw_only=True):
+    """What a command did, in words."""
+
+    command: int
+    message: str
+
+
+def done(command: int) -> Sent:
+    """A command that is answered with a sentence about its outcome."""
+    return Sent(command, lambda outcome: DoneAnswer(command=command, message=outcome.done or ""))
+
+
+class Handler(Protocol[R]):
+    """Answers a request. Blocks, and raises OpsconsoleError."""
+
+    def __call__(self, call: Call, request: R, /) -> Answer | Sent: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation(Generic[R]):
+    """A route. Fields of `request` that are in the path are taken from there; the others from the query of a GET, and
+    from the body of a POST. An operation with a `verb` is a command: it waits for a leader, and only operators may
+    request it, as every POST. `check` does no I/O: it
+    raises at once what needs no leader. A `slow` one has threads of its own.
+    """
+
+    method: str
+    path: str
+    summary: str
+    request: type[R]
+    answer: type[Answer]
+    handler: Handler[R]
+    status: int = 200
+    verb: Verb | None = None
+    check: Callable[[Call, R], object] | None = None
+    slow: bool = False
+
+    @property
+    def tag(self) -> str:
+        """The subject that the document lists it under."""
+        return self.path.removeprefix("/api/").partition("/")[0]
+
+
+AnyOperation = Operation[Any]

@@ -1,0 +1,181 @@
+"""Runs over HTTP: lists, details, failed items and logs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from opsconsole.authoring.run import RunState, Trigger
+from opsconsole.http.fields import check_order, past_time
+from opsconsole.http.operations import Answer, AnyOperation, Call, Limit, Name, Number, Operation, PastTime
+from opsconsole.http.responses import HttpError
+from opsconsole.rules.run_search import RunSearch
+from opsconsole.service.history import Place
+from opsconsole.service.run_documents import (
+    FailedItemDocument,
+    LogLineDocument,
+    RunDetails,
+    RunDocument,
+    failed_item,
+    log_line,
+    run_details,
+    run_document,
+)
+
+Query = Annotated[
+    str,
+    Meta(max_length=500, description="A filter as the console reads it: `cache_day last tue failed by asha`"),
+]
+Cursor = Annotated[str, Meta(max_length=50, pattern=r"^[0-9]+\.[0-9]+$", description="`next` of the page before")]
+
+
+class RunsRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which runs: those that meet every condition."""
+
+    q: Query = ""
+    job: Name | None = None
+    state: tuple[RunState, ...] = ()
+    trigger: tuple[Trigger, ...] = ()
+    by: Name | None = None
+    since: PastTime | None = None
+    until: PastTime | None = None
+    before: Number | None = None
+    limit: Limit = 50
+
+
+class RunsAnswer(Answer, frozen=True, kw_only=True):
+    """A page of runs, newest first. Send `next` as `before` for the page after it; it is null on the last one.
+    `searched_to` is the run at which the search of this page gave up because few runs match. `total` is how many match,
+    more with `more_in_total`; it is null on all pages but the first.
+    """
+
+    runs: tuple[RunDocument, ...]
+    next: int | None
+    searched_to: int | None
+    total: int | None
+    more_in_total: bool
+
+
+class RunRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which run."""
+
+    run: Number
+
+
+class RunAnswer(Answer, frozen=True, kw_only=True):
+    """A run in detail."""
+
+    run: RunDetails
+
+
+class FailuresRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which failed items of a run."""
+
+    run: Number
+    after: Cursor | None = None
+    limit: Limit = 500
+
+
+class FailuresAnswer(Answer, frozen=True, kw_only=True):
+    """Items that failed in a run. Send `next` as `after` for the page after it; it is null on the last one."""
+
+    failures: tuple[FailedItemDocument, ...]
+    next: str | None
+
+
+class LogRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which lines of a run's log."""
+
+    run: Number
+    after: Annotated[int, Meta(ge=0, le=2**63 - 1, description="`next` of the page before")] = 0
+
+
+class LogAnswer(Answer, frozen=True, kw_only=True):
+    """Up to 1,000 lines of a run's log, oldest first. Send `next` as `after` for those after them; it is null when
+    there are none yet.
+    """
+
+    log: tuple[LogLineDocument, ...]
+    next: int | None
+
+
+def list_runs(call: Call, request: RunsRequest) -> RunsAnswer:
+    """Runs, newest first, in pages."""
+    service, now = call.service, call.service.now()
+    zone = service.queries.zone(request.job)
+    only = RunSearch(
+        jobs=(service.catalog.find(request.job).name,) if request.job else None,
+        states=request.state or None,
+        triggers=request.trigger or None,
+        person=request.by,
+        since=past_time("since", request.since, zone, now),
+        until=past_time("until", request.until, zone, now),
+    )
+    check_order(only.since, only.until)
+    search = service.history.parsed(request.q, me=call.actor.name).limited_to(only)
+    found = service.history.select(search, before=request.before, limit=request.limit)
+    return RunsAnswer(
+        runs=tuple(run_document(run) for run in found.runs),
+        next=found.next_before,
+        searched_to=found.searched_to,
+        total=found.total,
+        more_in_total=found.more_in_total,
+    )
+
+
+def show_run(call: Call, request: RunRequest) -> RunAnswer:
+    """A run with its counts, the causes of its failures and its log."""
+    return RunAnswer(run=run_details(call.service.queries.run_page(request.run)))
+
+
+def list_failures(call: Call, request: FailuresRequest) -> FailuresAnswer:
+    """Every item that failed in a run, in pages."""
+    after = None
+    if request.after is not None:
+        batch, items = (int(part) for part in request.after.split("."))
+        if max(batch, items) >= 2**31:
+            raise HttpError(400, "bad_field", "after must be `next` of the page before", "after")
+        after = Place(batch, items)
+    page = call.service.history.failed_items(request.run, after=after, limit=request.limit)
+    return FailuresAnswer(
+        failures=tuple(failed_item(each) for each in page.items),
+        next=f"{page.next.batch}.{page.next.items}" if page.next is not None else None,
+    )
+
+
+def list_log(call: Call, request: LogRequest) -> LogAnswer:
+    """The log of a run, in pages."""
+    lines = call.service.queries.log(request.run, after=request.after)
+    return LogAnswer(log=tuple(log_line(line) for line in lines), next=lines[-1].number if lines else None)
+
+
+OPERATIONS: tuple[AnyOperation, ...] = (
+    Operation(
+        method="GET", path="/api/runs", summary="List runs", request=RunsRequest, answer=RunsAnswer, handler=list_runs
+    ),
+    Operation(
+        method="GET",
+        path="/api/runs/{run}",
+        summary="Show a run",
+        request=RunRequest,
+        answer=RunAnswer,
+        handler=show_run,
+    ),
+    Operation(
+        method="GET",
+        path="/api/runs/{run}/failures",
+        summary="List the items that failed in a run",
+        request=FailuresRequest,
+        answer=FailuresAnswer,
+        handler=list_failures,
+    ),
+    Operation(
+        method="GET",
+        path="/api/runs/{run}/log",
+        summary="Show the log of a run",
+        request=LogRequest,
+        answer=LogAnswer,
+        handler=list_log,
+    ),
+)
