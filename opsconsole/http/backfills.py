@@ -22,6 +22,7 @@ from opsconsole.http.operations import (
 )
 from opsconsole.http.responses import HttpError
 from opsconsole.rules.actions import Verb, parse_date_range
+from opsconsole.rules.backfill import Only, Order
 from opsconsole.service.backfill_documents import (
     BackfillDetails,
     BackfillDocument,
