@@ -137,6 +137,11 @@ def clear(host: Host, *, family: str | None = None, parts: Mapping[str, str] | N
     host.open_dialog(ClearDialog(host, families, family, parts or {}), counted)
 
 
+def cancel_clearing(host: Host) -> None:
+    """Cancels the clearing that is running."""
+    host.send("cancel of the clearing", host.service.commands.cancel_clearing)
+
+
 def _confirm_clear(host: Host, counted: Counted) -> None:
     environment, selected, total = host.snapshot.environment, counted.filter, counted.progress.total
     question = clear_panel.question(selected, counted.progress, environment)

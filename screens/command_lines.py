@@ -145,6 +145,8 @@ def clear(selected: ClearFilter) -> CommandLine:
     return CommandLine("clear", ("cache", "clear", *options))
 
 
+CANCEL_CLEARING = CommandLine("cancel", ("cache", "cancel"))
+"""Cancels the clearing that is running."""
 CACHE = (
     CommandLine("open", ("cache", "families", "--count")),
     CommandLine("cache", ("cache", "stats", "--days", "14")),

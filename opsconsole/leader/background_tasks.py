@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ from opsconsole.core.supervision import Loop, Supervisor, describe, is_outage, l
 from opsconsole.leader.command_handlers import refuse_failed
 from opsconsole.rules.actions import BACKGROUND_VERBS, Verb, check_actor
 from opsconsole.store import Store, cache_days, commands, events, set_aside, windows
-from opsconsole.store.commands import Command
+from opsconsole.store.commands import Command, CommandState
 from opsconsole.store.set_aside import Kind, SetAside
 from opsconsole.worker.counting import Counter, request
 
@@ -79,6 +79,7 @@ class BackgroundTasks:
         self._checked = time.monotonic()
         self._sizes = supervisor.repeated(Work.CACHE_SIZES)
         self._sized = time.monotonic() - SIZES_SECONDS + FIRST_SIZES_SECONDS
+        self._is_cancelled = False
         self._loop = Loop(Work.BACKGROUND_COMMANDS, self._step, seconds=POLL_SECONDS, now=now)
         supervisor.watch(self._loop)
 
@@ -169,6 +170,7 @@ class BackgroundTasks:
         progress: Mapping[str, Any] = {}
         recorded = 0.0
         refusal: OpsconsoleError | None = None
+        self._is_cancelled = command.state is CommandState.STOPPING
         try:
             check_actor(Verb(command.verb), command.actor)
             for progress in self._steps(command):
@@ -178,7 +180,7 @@ class BackgroundTasks:
                 if time.monotonic() - recorded > PROGRESS_SECONDS:
                     recorded = time.monotonic()
                     with self._store.fenced(self._token) as db:
-                        commands.record_progress(db, command, progress)
+                        self._is_cancelled = not commands.record_progress(db, command, progress)
         except Fenced:
             raise
         except OpsconsoleError as error:
@@ -186,6 +188,9 @@ class BackgroundTasks:
         with self._store.fenced(self._token) as db:
             if refusal is not None:
                 commands.refuse(db, command, refusal, self._now())
+            elif self._is_cancelled:
+                by = commands.get(db, number).outcome.get("cancelled_by")
+                commands.finish(db, command, {**progress, "cancelled_by": by}, self._now())
             else:
                 commands.finish(db, command, progress, self._now())
         reach(Point.COMMAND_SETTLED)
@@ -196,7 +201,9 @@ class BackgroundTasks:
         return self._replay(command)
 
     def _clear(self, command: Command) -> Steps:
-        """Counts the matching keys again and clears them. Raises Refused when there are many more than before."""
+        """Counts the matching keys again and clears them, up to where it is cancelled. Raises Refused when there are
+        many more than before.
+        """
         selected = ClearFilter(**{each.name: command.arguments.get(each.name) for each in fields(ClearFilter)})
         from opsconsole.cache.clearing import sweep
 
@@ -205,6 +212,9 @@ class BackgroundTasks:
         if counted is not None:
             for step in sweep(client, families, selected, remove=False):
                 yield {"step": "counting", "scanned": step.scanned, "of": step.of}
+                if self._is_cancelled:
+                    yield clear_outcome(replace(step, found={}), {})
+                    return
             if step.total > counted + max(FEW_KEYS, TOLERANCE * counted):
                 raise Refused(f"{step.total:,} keys match now, not {counted:,}; count them again before clearing")
         cleared = 0
@@ -212,6 +222,8 @@ class BackgroundTasks:
             for step in sweep(client, families, selected, remove=True):
                 cleared = step.total
                 yield {"step": "clearing", "scanned": step.scanned, "of": step.of, "cleared": step.total}
+                if self._is_cancelled:
+                    break
         except Unavailable as error:
             raise PartlyCleared(error, cleared) from error
         yield clear_outcome(step, self._reads(step.found))

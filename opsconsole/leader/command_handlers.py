@@ -167,6 +167,14 @@ def _cancel(db: Connection, _catalog: Catalog, command: Command, at: datetime) -
     return {"run": run.id, "job": run.job, "before": run.state, "force": force}
 
 
+def _cancel_clearing(db: Connection, _catalog: Catalog, command: Command, at: datetime) -> dict[str, Any]:  # noqa: ARG001
+    number = int(command.target)
+    clearing = commands.find(db, number)
+    if clearing is None or clearing.verb != Verb.CLEAR or not commands.request_stop(db, clearing, command.actor.name):
+        raise actions.NoClearing(number)
+    return {"command": number, "target": clearing.target}
+
+
 def _pause(db: Connection, catalog: Catalog, command: Command, at: datetime) -> dict[str, Any]:
     target = actions.pause_target(catalog, command.target)
     given = command.arguments.get("until")
@@ -216,6 +224,7 @@ _VERBS: dict[Verb, Callable[[Connection, Catalog, Command, datetime], dict[str, 
     Verb.TRIGGER: _trigger,
     Verb.RETRY: _retry,
     Verb.CANCEL: _cancel,
+    Verb.CANCEL_CLEARING: _cancel_clearing,
     Verb.PAUSE: _pause,
     Verb.RESUME: _resume,
     Verb.APPLY_BACKFILL: _apply_backfill,

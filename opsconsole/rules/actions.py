@@ -38,6 +38,7 @@ class Verb(StrEnum):
     RESUME_BACKFILL = "resume_backfill"
     CANCEL_BACKFILL = "cancel_backfill"
     CLEAR = "clear"
+    CANCEL_CLEARING = "cancel_clearing"
     REPLAY = "replay"
     ACKNOWLEDGE = "acknowledge"
     UNACKNOWLEDGE = "unacknowledge"
@@ -45,7 +46,7 @@ class Verb(StrEnum):
     UNSILENCE = "unsilence"
 
 
-STOPPING_VERBS = (Verb.CANCEL, Verb.PAUSE, Verb.PAUSE_BACKFILL, Verb.CANCEL_BACKFILL)
+STOPPING_VERBS = (Verb.CANCEL, Verb.PAUSE, Verb.PAUSE_BACKFILL, Verb.CANCEL_BACKFILL, Verb.CANCEL_CLEARING)
 """Commands that stop something. Every leader carries them out, also one that leads for a single command."""
 BACKGROUND_VERBS = (Verb.CLEAR, Verb.REPLAY)
 """Commands that are carried out in steps in the background, not in one transaction of the store."""
@@ -96,6 +97,13 @@ class RunEnded(Refused):
 
     def __init__(self, run: Run) -> None:
         super().__init__(f"run {run.id} has already ended as {run.state.value.replace('_', ' ')}")
+
+
+class NoClearing(Refused):
+    """There is no clearing of the cache that could be cancelled."""
+
+    def __init__(self, number: int | None = None) -> None:
+        super().__init__("no clearing is running" if number is None else f"command {number} is no clearing that runs")
 
 
 class WindowActive(Refused):

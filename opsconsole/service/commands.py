@@ -112,6 +112,15 @@ class Commands:
         self.check_clear(conditions)
         return self.send(Verb.CLEAR, str(conditions), {**asdict(conditions), "counted": counted})
 
+    def cancel_clearing(self, number: int | None = None) -> int:
+        """Requests that a clearing of the cache stops: the newest one without a number. Raises NoClearing."""
+        if number is None:
+            with self._backend.reading() as db:
+                number = max(commands.unfinished(db, (Verb.CLEAR,)), default=None)
+            if number is None:
+                raise actions.NoClearing
+        return self.send(Verb.CANCEL_CLEARING, str(number), {})
+
     def check_clear(self, conditions: ClearFilter) -> None:
         """Raises BadClearFilter or BadKey for conditions that can match no key. Scans nothing."""
         from opsconsole.cache import clearing  # redis-py, which the other commands do without
@@ -164,7 +173,7 @@ class Commands:
         while True:
             with self._backend.reading() as db:
                 found = commands.get(db, command)
-            if found.state not in (CommandState.REQUESTED, CommandState.RUNNING):
+            if found.state in (CommandState.DONE, CommandState.REFUSED):
                 return Outcome(found.verb, found.outcome)
             if time.monotonic() > deadline:
                 return None
@@ -174,7 +183,7 @@ class Commands:
         """The progress of a command that is carried out in steps; None before and after."""
         with self._backend.reading() as db:
             found = commands.get(db, command)
-        if found.state is not CommandState.RUNNING:
+        if found.state not in (CommandState.RUNNING, CommandState.STOPPING):
             return None
         step = found.outcome
         return CommandProgress(step.get("step", ""), *(step.get(name, 0) for name in ("scanned", "of", "cleared")))

@@ -153,7 +153,8 @@ def _paused(outcome: Mapping[str, Any]) -> str:
 def _cleared(outcome: Mapping[str, Any]) -> str:
     families = outcome["families"]
     of = f" of {count(len(families), 'family', 'families')}" if families else ""
-    return f"cleared {count(outcome['cleared'], 'key')}{of}"
+    by = f", then {outcome['cancelled_by']} cancelled it" if outcome.get("cancelled_by") else ""
+    return f"cleared {count(outcome['cleared'], 'key')}{of}{by}"
 
 
 def _acknowledged(outcome: Mapping[str, Any]) -> str:
@@ -187,6 +188,7 @@ _DONE: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
         f"cancelled backfill {outcome['backfill']}: {count(outcome['windows'], 'window')} not started"
     ),
     "clear": _cleared,
+    "cancel_clearing": lambda outcome: f"the clearing of {outcome['target']} stops",
     "acknowledge": _acknowledged,
     "unacknowledge": lambda outcome: f"ended the acknowledgement of alert {outcome['alert']} ({outcome['target']})",
     "silence": _silenced,

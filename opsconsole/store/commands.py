@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import func, insert, select, update
 
+from opsconsole.core.bounds import MAX_ID
 from opsconsole.core.database import Connection
 from opsconsole.core.errors import OpsconsoleError
 from opsconsole.core.settings import Actor, Role
@@ -22,6 +23,7 @@ class CommandState(StrEnum):
 
     REQUESTED = "requested"
     RUNNING = "running"
+    STOPPING = "stopping"  # somebody cancelled it
     DONE = "done"
     REFUSED = "refused"
 
@@ -91,6 +93,12 @@ def get(db: Connection, number: int) -> Command:
     return _value(db.execute(select(commands).where(commands.c.id == number)).one())
 
 
+def find(db: Connection, number: int) -> Command | None:
+    """A command; None when there is none of that number."""
+    row = db.execute(select(commands).where(commands.c.id == number)).one_or_none() if 0 < number <= MAX_ID else None
+    return None if row is None else _value(row)
+
+
 def requested(db: Connection, *, among: Sequence[str] | None = None, without: Sequence[str] = ()) -> list[int]:
     """The numbers of the commands that have not been started, oldest first; with `among`, only those of these verbs."""
     c = commands.c
@@ -110,10 +118,18 @@ def unfinished(db: Connection, verbs: Sequence[str]) -> list[int]:
     return list(db.execute(query.order_by(commands.c.id)).scalars())
 
 
-def record_progress(db: Connection, command: Command, progress: Mapping[str, Any]) -> None:
-    """Writes how far a command is that takes several steps."""
+def record_progress(db: Connection, command: Command, progress: Mapping[str, Any]) -> bool:
+    """Writes how far a command is that takes several steps; False when it was cancelled."""
     values = {"state": CommandState.RUNNING, "outcome": dict(progress)}
-    db.execute(update(commands).where(commands.c.id == command.id).values(values))
+    mine = (commands.c.id == command.id, commands.c.state != CommandState.STOPPING)
+    return db.execute(update(commands).where(*mine).values(values)).rowcount == 1
+
+
+def request_stop(db: Connection, command: Command, by: str) -> bool:
+    """Cancels a command that takes several steps; False when it has ended or is being cancelled."""
+    values = {"state": CommandState.STOPPING, "outcome": {**command.outcome, "cancelled_by": by}}
+    mine = (commands.c.id == command.id, commands.c.state.in_((CommandState.REQUESTED, CommandState.RUNNING)))
+    return db.execute(update(commands).where(*mine).values(values)).rowcount == 1
 
 
 def finish(db: Connection, command: Command, outcome: Mapping[str, Any], at: datetime) -> None:

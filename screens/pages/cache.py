@@ -63,6 +63,7 @@ class CacheScreen(PollingPage[CacheData]):
         bind("down", "move(1)", "family below"),
         bind("open", "open", "keys of the family"),
         bind("clear", "clear", "clear keys of the family"),
+        bind("cancel", "cancel_clearing", "cancel the clearing"),
     ]
 
     def __init__(self, host: Host) -> None:
@@ -167,7 +168,7 @@ class CacheScreen(PollingPage[CacheData]):
         """What clears the family, and what prints the figures."""
         family = self.family()
         clear = [command_lines.clear(ClearFilter(family=family.name))] if family is not None else []
-        return (*clear, *command_lines.CACHE)
+        return (*clear, command_lines.CANCEL_CLEARING, *command_lines.CACHE)
 
     def action_move(self, step: int) -> None:
         """Moves the cursor."""
@@ -186,6 +187,10 @@ class CacheScreen(PollingPage[CacheData]):
         """Clears keys, with the family under the cursor chosen."""
         family = self.family()
         actions.clear(self.host, family=family.name if family is not None else None)
+
+    def action_cancel_clearing(self) -> None:
+        """Cancels the clearing that is running."""
+        actions.cancel_clearing(self.host)
 
     def _families(self) -> cache.Families:
         survey, error = self._survey, self._survey.error

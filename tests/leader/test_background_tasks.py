@@ -18,6 +18,7 @@ from opsconsole.cache.reads import Reads
 from opsconsole.core.errors import Exit
 from opsconsole.core.settings import Actor, Role
 from opsconsole.embedded.redis import EmbeddedRedis
+from opsconsole.rules.actions import NoClearing
 from opsconsole.store import cache_days, commands, events
 from tests.conftest import Installing
 from tests.installation import Installation
@@ -69,6 +70,32 @@ def test_matching_keys_are_counted_cleared_and_recorded(place: Installation, cli
     assert (requested.verb, requested.target, requested.outcome) == ("clear", "date 2025-01-19", "requested")
     assert came_of_it.after is not None
     assert came_of_it.after["cleared"] == 1500
+
+
+def test_a_cancelled_clearing_reports_what_it_has_cleared(place: Installation, client: redis.Redis) -> None:
+    fill(client, *(f"u{i}" for i in range(9000)))
+    command = place.service.commands.clear_cache(ClearFilter(family="attempts.day"))
+    with place.store.writing() as db:
+        assert commands.request_stop(db, commands.get(db, command), "asha")
+
+    with place.leading():
+        outcome = place.service.commands.outcome(command, PATIENCE_SECONDS)
+
+    assert outcome is not None
+    assert 0 < outcome.facts["cleared"] < 9000
+    assert outcome.facts["cleared"] + len(client.keys()) == 9000
+    assert outcome.done == f"cleared {outcome.facts['cleared']:,} keys of 1 family, then asha cancelled it"
+
+
+def test_only_a_clearing_that_runs_can_be_cancelled(place: Installation) -> None:
+    with pytest.raises(NoClearing, match="no clearing is running"):
+        place.service.commands.cancel_clearing()
+
+    with place.leading():
+        outcome = place.service.commands.outcome(place.service.commands.cancel_clearing(7), PATIENCE_SECONDS)
+
+    assert outcome is not None
+    assert (outcome.refused, outcome.exit_code) == ("command 7 is no clearing that runs", Exit.REFUSED)
 
 
 def test_a_clearing_is_compared_with_the_reads_of_its_families(place: Installation, client: redis.Redis) -> None:

@@ -129,6 +129,10 @@ class FakeService:
         self.record("cancel", run, force, note)
         return 19
 
+    def cancel_clearing(self) -> int:
+        self.record("cancel_clearing")
+        return 21
+
     def pause(self, target: str, /, *, until: datetime | None, note: str = "") -> int:
         self.record("pause", target, until, note)
         return 20

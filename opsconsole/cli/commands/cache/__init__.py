@@ -7,6 +7,7 @@ import click
 from opsconsole.cli.commands import LazyGroup
 
 SUMMARIES = {
+    "cancel": "Cancel a clearing of the cache.",
     "clear": "Clear cached keys of a user, subject, family or date.",
     "families": "List the declared families of cache keys.",
     "invalidate": "Remove cached values after another program has changed data.",

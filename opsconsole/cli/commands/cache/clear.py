@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from opsconsole.service.snapshot import Outcome
 
 POLL_SECONDS = 0.1
+INTERRUPTED = 130
+"""The exit code after Ctrl+C."""
 
 
 @click.command("clear", cls=Command)
@@ -53,7 +55,8 @@ def command(
 
     A key has to match every option that is given. Only keys of declared families are cleared; families without such an
     id in their keys are skipped. The keys are counted first, and you are asked to confirm: in production, and above
-    1,000 keys, by typing a name. If many more keys match by then, nothing is cleared.
+    1,000 keys, by typing a name. If many more keys match by then, nothing is cleared. Ctrl+C cancels the clearing, and
+    prints what was cleared until then; the exit code is 130.
 
     \b
     Examples:
@@ -71,11 +74,13 @@ def command(
             return
         _confirm(found, selected, service.settings.console.environment, yes=yes)
         number = service.commands.clear_cache(selected, counted=found.total)
-        outcome = _clear(service, number)
+        outcome, is_cancelled = _clear(service, number)
     if as_json:
         _print_document(found, outcome.facts["families"], command=number, message=outcome.done)
     else:
         echo(outcome.done)
+    if is_cancelled:
+        sys.exit(INTERRUPTED)
 
 
 def _count(service: Service, selected: ClearFilter) -> ClearProgress:
@@ -126,14 +131,18 @@ def _confirm(found: ClearProgress, selected: ClearFilter, environment: str, *, y
         abort()
 
 
-def _clear(service: Service, number: int) -> Outcome:
-    """The outcome of a clearing, with its progress on a terminal. Raises Refused."""
+def _clear(service: Service, number: int) -> tuple[Outcome, bool]:
+    """The outcome of a clearing, with its progress on a terminal; and whether Ctrl+C cancelled it. Raises Refused."""
     over = threading.Event()
     with bar("clearing", "keys") as shown:
         watcher = threading.Thread(target=_watch, args=(service, number, shown, over), name="progress", daemon=True)
         watcher.start()
         try:
-            return carry_out(service, number)
+            return carry_out(service, number), False
+        except KeyboardInterrupt:
+            with suppress(OpsconsoleError):  # it has ended in the meantime
+                service.commands.cancel_clearing(number)
+            return carry_out(service, number), True
         finally:
             over.set()
             watcher.join()
