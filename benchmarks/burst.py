@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -62,8 +62,8 @@ GOALS = {"p50": 0.9, "last": 1.8}
 
 @dataclass
 class Burst:
-    """One scheduled time of all jobs. Seconds are since that time, `cpu` is that of the leader in seconds, and
-    statements and transactions are those of the leader on the store, for each run.
+    """One scheduled time of all jobs. Seconds are since that time, `cpu` and `workers_cpu` are those of the leader and
+    its workers in seconds, and statements and transactions are those of the leader on the store, for each run.
     """
 
     runs: int
@@ -73,6 +73,7 @@ class Burst:
     last: float
     ended: float
     cpu: float
+    workers_cpu: float
     statements: float
     transactions: float
     in_order: bool
@@ -150,13 +151,14 @@ def _measure(here: Environment, jobs: int, rounds: int) -> Iterator[Burst]:
         for _ in range(rounds):
             due_at = _next_minute()
             _sleep_until(due_at - timedelta(seconds=0.5))
-            before, cpu, began = counting.counts.copy(), _cpu(), time.monotonic()
+            before, cpu, of_workers, began = counting.counts.copy(), _cpu(), _workers_cpu(), time.monotonic()
             _wait_until_ended(here.store, due_at, jobs)
-            used, counts = _cpu() - cpu, counting.counts - before
+            used, counts = (_cpu() - cpu, _workers_cpu() - of_workers), counting.counts - before
             found = _read(here.store, due_at, used, counts)
             print(
                 f"{here.database}: {found.runs} runs, started p50 {found.p50:.2f} s, last {found.last:.2f} s "
                 f"(goal {GOALS['p50']}, {GOALS['last']}), recorded {found.ended:.2f} s, leader {found.cpu:.2f} s CPU, "
+                f"workers {found.workers_cpu:.2f} s, "
                 f"{found.statements:.2f} statements and {found.transactions:.3f} transactions a run, "
                 f"load {found.load:.1f}: {found.verdict(jobs)}",
                 flush=True,
@@ -168,7 +170,7 @@ def _measure(here: Environment, jobs: int, rounds: int) -> Iterator[Burst]:
         engine.stop()
 
 
-def _read(store: Store, due_at: datetime, cpu: float, counts: Counter[str]) -> Burst:
+def _read(store: Store, due_at: datetime, cpu: tuple[float, float], counts: Counter[str]) -> Burst:
     with store.reading() as db:
         mine = select(runs.c.priority, runs.c.job, runs.c.state, runs.c.started_at, runs.c.ended_at)
         rows = db.execute(mine.where(runs.c.as_of == due_at).order_by(runs.c.priority.desc(), runs.c.job)).all()
@@ -183,7 +185,8 @@ def _read(store: Store, due_at: datetime, cpu: float, counts: Counter[str]) -> B
         p50=statistics.median(started),
         last=max(started),
         ended=max((row.ended_at - due_at).total_seconds() for row in rows if row.ended_at is not None),
-        cpu=cpu,
+        cpu=cpu[0],
+        workers_cpu=cpu[1],
         statements=counts["statements"] / len(rows),
         transactions=counts["transactions"] / len(rows),
         in_order=started == sorted(started),
@@ -213,6 +216,19 @@ def _next_minute() -> datetime:
 
 def _sleep_until(at: datetime) -> None:
     time.sleep(max(0.0, (at - clock.now()).total_seconds()))
+
+
+def _workers_cpu() -> float:
+    """Processor seconds of the children of this process, and of theirs."""
+    stats = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended
+            stats[int(folder.name)] = (folder / "stat").read_text().rpartition(")")[2].split()
+    ours = {os.getpid()}
+    while more := {pid for pid, stat in stats.items() if int(stat[1]) in ours} - ours:
+        ours |= more
+    ticks = sum(int(stat[i]) for pid, stat in stats.items() if pid in ours - {os.getpid()} for i in (11, 12, 13, 14))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _cpu() -> float:

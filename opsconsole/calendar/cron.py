@@ -76,6 +76,11 @@ class Cron:
 
     def newest(self, start: datetime, end: datetime, number: int) -> list[datetime]:
         """The latest `number` scheduled times later than `start` and not later than `end`, oldest first."""
+        last = self.previous(end)
+        if last is None or last <= start:
+            return []
+        if number == 1:
+            return [last]
         found = list(islice(self._walk(_utc(start) + TICK, _utc(end) + TICK, -1), number))
         return found[::-1]
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.run import Run
-from opsconsole.rules.admission import admissions, predecessors
+from opsconsole.rules.admission import predecessors, startable
 
 
 class OpenRuns:
@@ -38,9 +38,7 @@ class OpenRuns:
 
     def startable(self, now: datetime) -> Iterator[Run]:
         """The runs that may start now, in order. Each counts as running for the next ones."""
-        for run, wait in admissions(list(self._runs.values()), self._find, now):
-            if wait is None:
-                yield run
+        return startable(list(self._runs.values()), self._find, now)
 
     def outlasted(self, run: Run, job: Job) -> Sequence[Run]:
         """The open runs that a run was to come after, and does not wait for any longer."""

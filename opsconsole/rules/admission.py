@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -51,6 +51,17 @@ def admissions(
             yield run, admission.decide(run)
 
 
+def startable(open_runs: Sequence[Run], find: Callable[[str], Job | None], now: datetime) -> Iterator[Run]:
+    """The runs that `admissions` lets start. Once every slot is taken, only those that are to be stopped follow."""
+    admission = _Admission(open_runs, find, now)
+    packs = {_pack(run) for run in open_runs}
+    for run in open_runs:
+        if run.state is RunState.RUNNING or (run.stop is None and admission.is_full(packs)):
+            continue
+        if admission.decide(run) is None:
+            yield run
+
+
 def predecessors(run: Run, job: Job, open_runs: Sequence[Run]) -> list[Run]:
     """The open runs of the jobs that `run` comes after, for windows with the same end."""
     if not job.after:
@@ -65,7 +76,8 @@ class _Admission:
         self._open_runs, self._find, self._now = open_runs, find, now
         self._of_job: defaultdict[str, list[Run]] = defaultdict(list)
         self._of_group: defaultdict[str, list[Run]] = defaultdict(list)
-        self._of_pack: Counter[str] = Counter()
+        self._running = 0
+        self._of_pack: set[str] = set()
         self._held_back: set[str] = set()
         for run in open_runs:
             if run.state is RunState.RUNNING:
@@ -81,9 +93,14 @@ class _Admission:
             self._held_back.add(run.job)
         return wait
 
+    def is_full(self, packs: Collection[str]) -> bool:
+        """Whether no run of these packs gets a slot."""
+        return self._running >= SLOTS and len(self._of_pack) >= len(packs)
+
     def _add(self, run: Run, job: Job | None) -> None:
         self._of_job[run.job].append(run)
-        self._of_pack[_pack(run)] += 1
+        self._running += 1
+        self._of_pack.add(_pack(run))
         if job is not None and job.exclusive is not None:
             self._of_group[job.exclusive].append(run)
 
@@ -103,7 +120,7 @@ class _Admission:
         before = predecessors(run, job, self._open_runs)
         if before and self._now - run.created_at < job.after_wait:
             return _for(WaitReason.AFTER, before[0])
-        if self._of_pack.total() >= SLOTS and self._of_pack[_pack(run)]:
+        if self._running >= SLOTS and _pack(run) in self._of_pack:
             return Wait(WaitReason.CAPACITY)
         return None
 

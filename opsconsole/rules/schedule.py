@@ -287,11 +287,9 @@ def _unrecorded(piece: _Piece, recorded: Iterable[Recorded]) -> Iterator[_Piece]
 
 def _unrun(job: str, spec: str, cron: Cron, piece: _Piece, reason: Reason) -> list[Occurrence]:
     """The scheduled times of a piece as one occurrence; empty if it has none."""
-    instants = cron.count(piece.since, piece.until) if piece.since < piece.until else 0
-    if not instants:
-        return []
     first, last = cron.next(piece.since), cron.previous(piece.until)
-    assert first is not None  # noqa: S101 - there is at least one
-    assert last is not None  # noqa: S101
+    if first is None or last is None or first > piece.until:
+        return []
+    instants = cron.count(piece.since, piece.until)
     state = OccurrenceState.SKIPPED if reason is Reason.PAUSED else OccurrenceState.MISSED
     return [Occurrence(job, spec, first, last, instants, state, reason)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Executable, bindparam, case, func, insert, update
+from sqlalchemy import Executable, bindparam, case, func, insert, or_, update
 
 from opsconsole.authoring.batch import BatchResult, BatchState, Failure
 from opsconsole.authoring.occurrence import ON_TIME, OccurrenceState
@@ -24,9 +24,10 @@ _PROGRESSED: dict[str, Any] = {
     name: bindparam(name) for name in (*_PROGRESS, "kinds", "metrics", "log_lines", "recoveries")
 }
 _ADVANCE = update(runs).where(runs.c.id == bindparam("run")).values(_PROGRESSED)
+_IS_OPEN, _IS_LIVE = (or_(*(runs.c.state == state for state in states)) for states in (OPEN, LIVE))
 _START = (
     update(runs)
-    .where(runs.c.id == bindparam("run"), runs.c.state.in_(OPEN))
+    .where(runs.c.id == bindparam("run"), _IS_OPEN)
     .values(
         state=RunState.RUNNING,
         attempt=runs.c.attempt + 1,
@@ -49,7 +50,7 @@ _RECORD_START = (
 )
 _END = (
     update(runs)
-    .where(runs.c.id == bindparam("run"), runs.c.token == bindparam("by"), runs.c.state.in_(LIVE))
+    .where(runs.c.id == bindparam("run"), runs.c.token == bindparam("by"), _IS_LIVE)
     .values({"state": bindparam("ended_as"), "ended_at": bindparam("at"), "error": bindparam("why"), **_PROGRESSED})
 )
 _STORE_FACTS = update(runs).where(runs.c.id == bindparam("run")).values(facts=bindparam("prepared"))

@@ -31,8 +31,8 @@ from opsconsole.worker.output import limit_output
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.05
-GATHER_SECONDS = 0.02
-"""How long results of small work are gathered."""
+GATHER_SECONDS, NEXT_SECONDS = 0.05, 0.01
+"""How long results of small work are gathered, and how soon the next one has to follow."""
 OPEN_SECONDS = 15.0
 """How long to wait for the first workers."""
 MAX_FAILED_STARTS = 3
@@ -185,8 +185,11 @@ class Processes:
         results = self._collect(TICK_SECONDS)
         end = time.monotonic() + GATHER_SECONDS
         # Idle workers get their next work before the results are recorded.
-        while self._hand_out(feed) and results and (left := end - time.monotonic()) > 0:
-            results += self._collect(left)
+        while self._hand_out(feed) and results and time.monotonic() < end:
+            more = self._collect(NEXT_SECONDS)
+            if not more:
+                break
+            results += more
         return results
 
     def _hand_out(self, feed: Feed) -> bool:
