@@ -36,6 +36,7 @@ SUMMARIES = {
     "jobs": "List jobs with their schedules, next and last runs.",
     "lint": "Warn about questionable schedules, windows and limits.",
     "logs": "Show the log of a run.",
+    "mcp": "Serve the Model Context Protocol, for assistants that look into jobs.",
     "migrate": "Upgrade the tables of the store to this version.",
     "next": "List the next scheduled times of a job or a cron expression.",
     "notify-test": "Send a test message to the notification channels.",

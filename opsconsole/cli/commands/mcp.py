@@ -1,0 +1,38 @@
+"""`mcp`: a server of the Model Context Protocol on standard input and output."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import click
+
+from opsconsole.cli.commands import Command
+from opsconsole.cli.log_setup import log_to_file
+from opsconsole.cli.options import Options, load_settings
+from opsconsole.core.errors import BadSettings
+from opsconsole.core.trust import make_private
+
+
+@click.command("mcp", cls=Command)
+@click.option("--allow-actions", is_flag=True, help="Also offer tools that run, retry, cancel, pause and acknowledge.")
+@click.pass_obj
+def command(options: Options, allow_actions: bool) -> None:
+    """Serve the Model Context Protocol, for assistants that look into jobs.
+
+    Assistants start this command and speak to it on standard input and output. They can read jobs, runs with their
+    failures and logs, scheduled times, alerts and health. They can act only with --allow-actions; the audit trail then
+    names you and the assistant.
+
+    \b
+    Examples:
+      opsconsole mcp
+      opsconsole mcp --allow-actions
+    """
+    if find_spec("mcp") is None:
+        raise BadSettings(["`mcp` needs the MCP SDK, which is not installed: pip install 'opsconsole[mcp]'"])
+    settings = load_settings(options)
+    make_private(settings.folder)
+    log_to_file(settings.folder)
+    from opsconsole.cli.mcp.server import run  # an optional extra
+
+    run(settings, may_act=allow_actions)
