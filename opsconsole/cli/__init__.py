@@ -36,7 +36,7 @@ SUMMARIES = {
     "jobs": "List jobs with their schedules, next and last runs.",
     "lint": "Warn about questionable schedules, windows and limits.",
     "logs": "Show the log of a run.",
-    "mcp": "Serve the Model Context Protocol, for assistants that look into jobs.",
+    "mcp": "Let assistants read jobs, runs and alerts (MCP).",
     "migrate": "Upgrade the tables of the store to this version.",
     "next": "List the next scheduled times of a job or a cron expression.",
     "notify-test": "Send a test message to the notification channels.",
@@ -53,7 +53,7 @@ SUMMARIES = {
     "tables": "Show the sizes of tables and unused indexes.",
     "unack": "End an acknowledgement.",
     "unsilence": "End a silence.",
-    "worker": "Execute batches for a leader on another machine.",
+    "worker": "Execute batches for a leader on this or another machine.",
     "why": "Explain why a job ran or did not run at a time.",
 }
 

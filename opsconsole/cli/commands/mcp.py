@@ -17,11 +17,11 @@ from opsconsole.core.trust import make_private
 @click.option("--allow-actions", is_flag=True, help="Also offer tools that run, retry, cancel, pause and acknowledge.")
 @click.pass_obj
 def command(options: Options, allow_actions: bool) -> None:
-    """Serve the Model Context Protocol, for assistants that look into jobs.
+    """Let assistants read jobs, runs and alerts (MCP).
 
-    Assistants start this command and speak to it on standard input and output. They can read jobs, runs with their
-    failures and logs, scheduled times, alerts and health. They can act only with --allow-actions; the audit trail then
-    names you and the assistant.
+    A server of the Model Context Protocol on standard input and output, which an assistant starts. It reads jobs, runs
+    with their failures and logs, scheduled times, alerts and health. It acts only with --allow-actions; the audit trail
+    then names you and the assistant.
 
     \b
     Examples:
