@@ -19,6 +19,13 @@ SAMPLES = 100
 """Keys of a family whose size and TTL are read."""
 
 
+def ping(client: redis.Redis) -> float:
+    """The milliseconds that an answer takes. Raises Unavailable when there is none."""
+    started = time.perf_counter()
+    if_permitted(client.ping)  # a refusal takes the same way
+    return (time.perf_counter() - started) * 1000
+
+
 def sample(client: redis.Redis) -> RedisStats:
     """The server's figures now, as far as the Redis user may read them. Raises Unavailable when it does not answer."""
     started = time.perf_counter()

@@ -34,6 +34,7 @@ class Work(StrEnum):
     HTTP = "http_server"
     REDIS_KEEPER = "embedded_redis"
     CACHE_READS = "cache_reads"
+    SIGNALS = "signals"
     ENGINE = "engine"
     # in the leader
     LEASE = "lease"

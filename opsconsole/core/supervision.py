@@ -167,6 +167,10 @@ class Loop:
         """Repeats the step now, unless it has just failed."""
         self._wake.set()
 
+    def pause(self, seconds: float) -> None:
+        """Waits within a step; not when it is to stop."""
+        self._stopping.wait(seconds)
+
     def request_stop(self) -> None:
         """Stops after the current step; does not wait for that."""
         self._stopping.set()

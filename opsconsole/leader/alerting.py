@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.core.clock import Clock
@@ -26,6 +26,8 @@ SHORTEST_SECONDS = 0.25
 """The time between two looks when runs end one after the other."""
 REFRESH_SECONDS = 60.0
 """How often the words and figures of open alerts are updated."""
+SETTLED = timedelta(seconds=10)
+"""How long alerts are not compared with a judgement that has not changed. Reminders and ends of silences can wait."""
 MAX_CHANGES = 50
 """How many alerts fire or are resolved in one transaction: no other write must wait long for it."""
 
@@ -57,6 +59,7 @@ class Alerting:
         self._looked = self._refreshed = float("-inf")
         self._absent: frozenset[int] = frozenset()
         self._states: dict[int, AlertState] = {}
+        self._settled: tuple[Judgement, int, datetime] | None = None
         self.loop = Loop(Work.ALERTS, self._step, seconds=LOOK_SECONDS, now=now, outage_seconds=LOOK_SECONDS)
 
     def start(self) -> None:
@@ -73,8 +76,10 @@ class Alerting:
 
     def look(self) -> None:
         """Reads the facts, and writes what they change: alerts, notifications and audit rows in one transaction."""
-        now = self._now()
+        now, version = self._now(), self._store.version
         judgement = self._judge(now)
+        if self._is_settled(judgement, version, now):
+            return
         is_refresh = time.monotonic() - self._refreshed >= REFRESH_SECONDS
         with self._store.reading() as db:
             listed = alerts.open_alerts(db)
@@ -95,6 +100,15 @@ class Alerting:
             _log(each.alert, each.event)
         for alert, state in self._state_changes({alert.id: state_of(alert, silenced, now) for alert in listed}, listed):
             _log(alert, state)
+
+        self._settled = None if has_news or self._absent else (judgement, version, now)
+
+    def _is_settled(self, judgement: Judgement, version: int, now: datetime) -> bool:
+        """Whether an earlier look, not long ago, has found nothing to write for the same judgement."""
+        if self._settled is None:
+            return False
+        same, before, at = self._settled
+        return before == version and at <= now < at + SETTLED and same == judgement
 
     def _step(self) -> float | None:
         wait = self._looked + SHORTEST_SECONDS - time.monotonic()

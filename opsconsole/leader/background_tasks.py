@@ -33,8 +33,8 @@ from opsconsole.worker.counting import Counter, request
 if TYPE_CHECKING:
     from opsconsole.cache.clearing import ClearProgress  # redis-py, which most commands do without
 
-POLL_SECONDS = 0.5
 CHECK_SECONDS = 5.0
+"""The time between two checks; the engine wakes this thread for commands."""
 CHECK_AGAIN = minutes(10)
 """The shortest time between two checks of a window."""
 SIZES_SECONDS, FIRST_SIZES_SECONDS = 600.0, 60.0
@@ -80,7 +80,7 @@ class BackgroundTasks:
         self._sizes = supervisor.repeated(Work.CACHE_SIZES)
         self._sized = time.monotonic() - SIZES_SECONDS + FIRST_SIZES_SECONDS
         self._is_cancelled = False
-        self._loop = Loop(Work.BACKGROUND_COMMANDS, self._step, seconds=POLL_SECONDS, now=now)
+        self._loop = Loop(Work.BACKGROUND_COMMANDS, self._step, seconds=CHECK_SECONDS, now=now)
         supervisor.watch(self._loop)
 
     def start(self) -> None:

@@ -22,6 +22,8 @@ from opsconsole.worker.counting import Counter, request
 
 log = logging.getLogger(__name__)
 
+WAIT_SECONDS = 10.0
+"""The thread is woken for each check."""
 PATIENCE_SECONDS = 10.0
 """A scheduled time whose check takes longer runs without it."""
 
@@ -47,7 +49,7 @@ class EmptyChecks:
         self._requested: dict[str, tuple[Job, datetime, float]] = {}
         self._answers: dict[str, Checked] = {}
         self._answered: Callable[[], object] = lambda: None
-        self.loop = Loop(Work.EMPTY_CHECKS, self.check, seconds=1.0, now=now)
+        self.loop = Loop(Work.EMPTY_CHECKS, self.check, seconds=WAIT_SECONDS, now=now)
 
     def start(self, *, answered: Callable[[], object]) -> None:
         """Starts the thread, which calls `answered` after each check."""

@@ -25,6 +25,7 @@ from opsconsole.leader.command_handlers import execute_commands
 from opsconsole.leader.containment import Containment, ends_leadership
 from opsconsole.leader.daily_seal import DailySeal
 from opsconsole.leader.lease import Leadership, identity
+from opsconsole.leader.polling import Polling
 from opsconsole.leader.term import Term
 from opsconsole.store import Store, migrate
 
@@ -32,8 +33,6 @@ log = logging.getLogger(__name__)
 
 TRY_SECONDS = 1.0
 """The time between two tries to take the lease; shorter with a short lease."""
-IDLE_SECONDS = 0.5
-"""The time between two polls for commands of other processes while nothing runs."""
 GRACE_SECONDS = 10.0
 STORE_CONNECTIONS = 4
 """The engine, the scheduler, the background tasks and the console each have a thread that queries the store."""
@@ -209,13 +208,15 @@ class Engine:
         self._end_wait = term.runner.wake
         term.start(alerting=self._alerting)
         log.info("ready: %s scheduled", count(sum(1 for _ in self._catalog), "job"))
-        self._work(term, token)
+        polling = Polling(self._store, self._wake)
+        closing.callback(polling.close)
+        self._work(term, token, polling)
         self._leadership.check()
         self._beat = time.monotonic() + self._grace
         term.runner.drain(self._grace)
         term.runner.interrupt()
 
-    def _work(self, term: Term, token: int) -> None:
+    def _work(self, term: Term, token: int, polling: Polling) -> None:
         runner, alerting = term.runner, term.reporting.alerting
         leading, only = (self._store, self._catalog, token, self._now), self._only_command
         steps: dict[Work, Callable[[], object]] = {
@@ -231,13 +232,13 @@ class Engine:
                 Work.NOTIFICATIONS: term.reporting.notifier.drop_others,
             }
         watched = {work: self._supervisor.repeated(work) for work in (*steps, *every_second)}
-        started = polled = heartbeat = time.monotonic() - 1.0
+        started = heartbeat = time.monotonic() - 1.0
+        is_busy = False
         while self._leadership.is_held and not self._loop.is_stopping and self._reloaded is None:
             now = self._beat = time.monotonic()
             self._loop.repeated.progress()
-            if self._wake.is_set() or runner.needs_admission or now - polled >= IDLE_SECONDS:
-                self._wake.clear()
-                polled = now
+            if polling.is_due(is_busy=is_busy) or runner.needs_admission:
+                term.background_tasks.wake()
                 if self._leadership.may_start_work:
                     for work, step in steps.items():
                         watched[work].attempt(step, passing=ends_leadership)
@@ -247,8 +248,9 @@ class Engine:
                     watched[work].attempt(step, passing=_is_fenced)
                 if now - started > STABLE_SECONDS:
                     self._loop.repeated.succeeded()
-            if not runner.step():
-                self._wake.wait(IDLE_SECONDS)
+            is_busy = runner.step()
+            if not is_busy:
+                polling.wait()
             if runner.has_news:
                 runner.has_news = False
                 alerting.wake()

@@ -13,6 +13,7 @@ from opsconsole.authoring.context import Resources
 from opsconsole.core.database import reason
 from opsconsole.core.errors import OpsconsoleError, Unavailable
 from opsconsole.core.failpoints import Point, reach
+from opsconsole.core.file_changes import FileChanges
 from opsconsole.core.problems import Work
 from opsconsole.core.supervision import Loop, describe, is_outage
 from opsconsole.core.text import safe
@@ -143,7 +144,9 @@ class EventRelay:
     def __init__(self, store: Store, tools: Resources, token: int, *, may_start_work: Callable[[], bool]) -> None:
         self._store, self._tools, self._token = store, tools, token
         self._may_start_work = may_start_work
+        self._changes = FileChanges(tools.data)
         self._stop_by = 0.0
+        self._is_behind = True
         self.loop = Loop(Work.EVENT_RELAY, self._step, seconds=POLL_SECONDS, now=tools.now, last=self._step)
 
     def start(self) -> None:
@@ -154,6 +157,7 @@ class EventRelay:
         """Publishes the last events, for a second at most, and closes its connections."""
         self._stop_by = time.monotonic() + DRAIN_SECONDS
         self.loop.stop()
+        self._changes.close()
         self._tools.close()
 
     def _may_continue(self) -> bool:
@@ -161,8 +165,10 @@ class EventRelay:
         return self._may_start_work() and (not self.loop.is_stopping or time.monotonic() < self._stop_by)
 
     def _step(self) -> None:
-        if self._may_continue():
+        if self._may_continue() and (self._changes.has_changed() or self._is_behind):
+            self._is_behind = True
             publish(self._tools, may_continue=self._may_continue, on_poison=self._set_aside)
+            self._is_behind = not self._may_continue()
 
     def _set_aside(self, number: int, error: BaseException) -> None:
         why, name = describe(error)[0], self._name(number)

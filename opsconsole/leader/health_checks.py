@@ -16,6 +16,8 @@ from opsconsole.rules.job_state import job_states
 from opsconsole.store import Store, health_checks, job_facts
 
 EVERY = minutes(5)
+LONGEST_SECONDS = 10.0
+"""A clock may be set meanwhile."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -40,18 +42,21 @@ class HealthChecks:
         """Stops after the current check."""
         self.loop.stop()
 
-    def check(self) -> None:
-        """Records the states if the last record is not of these five minutes."""
+    def check(self) -> float | None:
+        """Records the states if the last record is not of these five minutes. Returns when to look again."""
         now = self._now()
         at = now - (now - _EPOCH) % EVERY
-        if at == self._recorded or not self._may_start_work():
-            return
+        if at == self._recorded:
+            return min((at + EVERY - now).total_seconds(), LONGEST_SECONDS)
+        if not self._may_start_work():
+            return None
         with self._store.reading() as db:
             states = None if health_checks.last(db) == at else self._states(db, now)
         if states is not None:
             with self._store.fenced(self._token) as db:
                 health_checks.record(db, at, states)
         self._recorded = at
+        return None
 
     def _states(self, db: Connection, now: datetime) -> Mapping[str, str]:
         facts, self._kept = job_facts.read(db, self._catalog, now, self._kept)

@@ -187,7 +187,7 @@ class Leadership:
         """Renews the lease; False when another process has taken it."""
         reach(Work.LEASE)
         try:
-            with self._store.writing() as db:
+            with self._store.writing(quiet=True) as db:
                 started = boottime()
                 mine = leases.renew(db, token, self.me.owner, self._now(), problems)
         except SQLAlchemyError as error:

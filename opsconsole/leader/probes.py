@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from opsconsole.core.clock import Clock
 from opsconsole.core.database import Database, reason
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     import redis
 
 SECONDS = 1.0
+FIGURES_SECONDS = 2.0
+"""The time between two reads of all figures of Redis."""
 HANGING_SECONDS = 5.0
 """A probe that has not returned for this long counts as failed; the client libraries give up a little later."""
 NO_ANSWER = f"no answer for more than {HANGING_SECONDS:g} s"
@@ -73,13 +76,18 @@ class RedisProbe(Probe):
     def __init__(self, client: Callable[[], redis.Redis], *, now: Clock) -> None:
         super().__init__(Work.REDIS_PROBE, NAMES["redis"], self._sample, now=now)
         self._client = client
+        self._sampled = float("-inf")
         self.figures: RedisRecord | None = None
 
     def _sample(self) -> float | None:
-        from opsconsole.cache.statistics import sample  # redis-py, which a leader of one command does without
+        from opsconsole.cache.statistics import ping, sample  # redis-py, which a leader of one command does without
 
+        client, now = self._client(), time.monotonic()
+        if self.figures is not None and now - self._sampled < FIGURES_SECONDS:
+            return ping(client) / 1000
+        self._sampled = now
         try:
-            stats = sample(self._client())
+            stats = sample(client)
         except Unavailable:
             raise
         except Exception as error:  # noqa: BLE001 - a server that does not answer as Redis does
@@ -95,10 +103,24 @@ def database_probe(work: Work, name: str, database: Database, *, now: Clock) -> 
     """A probe of a database."""
 
     def look() -> None:
+        if database.is_sqlite:
+            _look_at_file(database)
+            return
         with database.reading() as db:
             db.execute(text("SELECT 1"))
 
     return Probe(work, name, look, now=now)
+
+
+def _look_at_file(database: Database) -> None:
+    """Reads the first page of an SQLite file, without the cost of a statement."""
+    connection: Any = database.engine.raw_connection()
+    try:
+        connection.driver_connection.execute("PRAGMA user_version").fetchone()
+    except sqlite3.Error as error:
+        raise DBAPIError.instance(None, None, error, sqlite3.Error) from error
+    finally:
+        connection.close()
 
 
 class Probes:

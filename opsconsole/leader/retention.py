@@ -73,7 +73,9 @@ class Pruning:
             yield from self._prune_audit(before.audit, now)
 
     def _step(self) -> float | None:
-        if time.monotonic() < self._next_pass or not self._may_start_work():
+        if (wait := self._next_pass - time.monotonic()) > 0:
+            return wait
+        if not self._may_start_work():
             return None
         removed: dict[str, int] = {}
         for step in self.passes():

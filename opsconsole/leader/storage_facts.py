@@ -39,7 +39,7 @@ DISK_SECONDS = 10.0
 SURVEY_SECONDS, FIRST_SURVEY_SECONDS = 3600.0, 900.0
 """The time between two surveys of all tables, and before the first one: what is no longer kept is removed first."""
 STEP_SECONDS = 1.0
-"""How often it is checked whether a survey is due."""
+"""The time between two tries of a survey that is due."""
 MOST_OF_TIME = 0.01
 """A survey that takes long is repeated less often, so that this is its share of the time at most."""
 PAUSE = 4
@@ -176,7 +176,9 @@ class TableFacts:
         yield from sorted(overdue)
 
     def _step(self) -> float | None:
-        if time.monotonic() < self._next or not self._may_start_work():
+        if (wait := self._next - time.monotonic()) > 0:
+            return wait
+        if not self._may_start_work():
             return None
         spent, started = 0.0, time.monotonic()
         for _table in self.survey():

@@ -23,6 +23,7 @@ from opsconsole.leader.runner import Runner
 from opsconsole.leader.scheduler import Scheduler
 from opsconsole.leader.system_facts import SystemFacts
 from opsconsole.store import Store
+from opsconsole.store.signals import Sender
 from opsconsole.worker.counting import counter
 from opsconsole.worker.executor import Executor
 from opsconsole.worker.inline import Inline
@@ -52,6 +53,8 @@ class Term:
         self._settings, self._catalog, self._leadership, self._now = settings, catalog, leadership, now
         self._only_command, self._token = only_command, token
         self.containment = Containment(now)
+        self._signals = Sender(store, now=now)
+        closing.callback(self._signals.stop)
         tools = self._tools(SHORT_SECONDS)
         counting = counter(settings, catalog, tools)
         self.background_tasks = BackgroundTasks(
@@ -128,6 +131,7 @@ class Term:
         """Starts the threads, and resumes the runs of the leader before. The schedule comes first, so that due runs are
         queued while the workers are still starting.
         """
+        self._signals.start()
         self._relay.start()
         self.background_tasks.start()
         if self._only_command is None:

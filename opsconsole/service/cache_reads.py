@@ -31,7 +31,7 @@ class CacheReadsRecorder:
         new = {family: self._new(family, reads) for family, reads in totals.items()}
         read = {family: reads for family, reads in new.items() if reads != NONE}
         if read:
-            with self._store.writing() as db:
+            with self._store.writing(quiet=True) as db:
                 cache_days.add_reads(db, self._now().date(), read)
         self._before = totals
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
+from enum import IntEnum
 from typing import Any
 
 from opsconsole.core.database import Connection
@@ -31,23 +32,32 @@ from opsconsole.store.write_lock import LOCK_SECONDS
 
 RECENT = 20
 
+
+class Depth(IntEnum):
+    """How much of a Snapshot is read, each with what comes before it."""
+
+    LEADER = 0
+    RUNS = 1
+    WHOLE = 2
+
+
 Part = Callable[[Backend, Connection, Snapshot, datetime], dict[str, Any]]
 """Reads new values for fields of the Snapshot so far."""
 
 
 def read(
-    backend: Backend, before: Snapshot, known: tuple[Problem, ...], now: datetime, *, quick: bool = False
+    backend: Backend, before: Snapshot, known: tuple[Problem, ...], now: datetime, depth: Depth = Depth.WHOLE
 ) -> Snapshot:
     """A Snapshot with what the store has now, and the previous values of the parts that cannot be read. `known` are
     those that could not be read the last time. Raises SQLAlchemyError when the store is unreachable.
 
-    With `quick`, only the leader and the runs are read, unless a run has started, advanced or ended since.
+    No more is read than the `depth`, unless a run has started, advanced or ended since.
     """
     try:
         with backend.store.reading(lock_seconds=LOCK_SECONDS) as db:
             snapshot = before
             for work, part in PARTS.items():
-                if not quick or work in QUICK or _runs(snapshot) != _runs(before):
+                if depth >= DEPTHS.get(work, Depth.WHOLE) or _runs(snapshot) != _runs(before):
                     snapshot = replace(snapshot, **part(backend, db, snapshot, now))
             return snapshot
     except Exception as error:
@@ -170,5 +180,5 @@ PARTS: dict[Work, Part] = {
     Work.SET_ASIDE: _set_aside,
     Work.ALERT_LIST: _alerts,
 }
-QUICK = (Work.LEADER, Work.LIVE_RUNS, Work.RECENT_RUNS)
-"""What is read every time; the others change with these, by commands, or slowly."""
+DEPTHS = {Work.LEADER: Depth.LEADER, Work.LIVE_RUNS: Depth.RUNS, Work.RECENT_RUNS: Depth.RUNS}
+"""What is read sooner than everything: the rest changes with these, by commands, or slowly."""

@@ -33,9 +33,9 @@ class PresenceAnnouncer:
         self.loop.stop()
 
     def _announce(self) -> None:
-        with self._store.writing() as db:
+        with self._store.writing(quiet=True) as db:
             presence.announce(db, replace(self._own, seen_at=self._now()))
 
     def _leave(self) -> None:
-        with self._store.writing() as db:
+        with self._store.writing(quiet=True) as db:
             presence.leave(db, self._own.owner)

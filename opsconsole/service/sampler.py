@@ -16,12 +16,14 @@ from opsconsole.cache.figures import RedisStats, has_restarted, hit_rate_between
 from opsconsole.cache.history import RedisHistory
 from opsconsole.core.database import Database, reason
 from opsconsole.core.errors import NAMES, Unavailable
+from opsconsole.core.file_changes import FileChanges
 from opsconsole.core.problems import Work
 from opsconsole.core.supervision import Loop, describe, log_failure
 from opsconsole.rules.findings import Finding, FindingKind, worst_first
 from opsconsole.rules.system_health import RedisRecord, ServiceRecord, degraded, redis_memory, services, store_locked
 from opsconsole.service import parts
 from opsconsole.service.backend import Backend
+from opsconsole.service.parts import Depth
 from opsconsole.service.snapshot import LostKeys, Outage, RedisView, Snapshot
 from opsconsole.service.store_probe import StoreProbe
 from opsconsole.store.write_lock import is_locked
@@ -29,8 +31,12 @@ from opsconsole.store.write_lock import is_locked
 BUSY_SECONDS, QUIET_SECONDS = 0.5, 1.0
 HURRIED_SECONDS, HURRY_SECONDS = 0.2, 2.0
 """The interval after a command, and how long it applies: a run may take less than a second."""
-WHOLE_SECONDS = 3.0
-"""Between two snapshots with everything: the others have only the leader and the runs, while no run changes."""
+WHOLE_SECONDS = 6.0
+"""Between two snapshots with everything. The others have only the leader, and the runs if the store may have changed:
+until then there is nothing new but what depends on the time.
+"""
+RUNS_SECONDS = 3.0
+"""How often a leader, which knows what it has changed, reads the runs nevertheless."""
 REDIS_SECONDS = 2.0
 DATABASE_SECONDS = 2.0
 HIT_RATES = 20
@@ -47,7 +53,9 @@ class Sampler:
         self._redis_record, self._redis_history = RedisRecord(), RedisHistory()
         self._store_probe = StoreProbe(backend.store, backend.settings.actor.role)
         self._redis_checked = self._databases_checked = float("-inf")
-        self._hurry_until = self._whole_at = float("-inf")
+        self._hurry_until = self._whole_at = self._runs_at = float("-inf")
+        self._version: int | None = None
+        self._changes = FileChanges(backend.store)
         self._callback: Callable[[Snapshot], None] | None = None
         self._loop = Loop(Work.SAMPLER, self._step, seconds=QUIET_SECONDS, now=backend.now)
 
@@ -60,19 +68,25 @@ class Sampler:
     def stop(self) -> None:
         """Stops the callbacks: none starts after this."""
         self._loop.stop()
+        self._changes.close()
 
     def wake(self) -> None:
         """Takes a snapshot now."""
         self._loop.wake()
+
+    def refresh(self) -> None:
+        """Takes a snapshot now if the next one is not due soon: another process has changed something."""
+        if not self._last.live:
+            self._loop.wake()
 
     def hurry(self) -> None:
         """Takes snapshots more often for a while, because a command was requested."""
         self._hurry_until = time.monotonic() + HURRY_SECONDS
         self._loop.wake()
 
-    def take(self, *, quick: bool = False) -> Snapshot:
-        """A Snapshot of now. Values that cannot be read stay as they were, with the time since when; with `quick` also
-        those that change slowly, if no run has changed.
+    def take(self, depth: Depth = Depth.WHOLE) -> Snapshot:
+        """A Snapshot of now. Values that cannot be read stay as they were, with the time since when; so do those that
+        are deeper than `depth`, if no run has changed.
         """
         now, monotonic = self._backend.now(), time.monotonic()
         redis = self._last.redis
@@ -95,7 +109,7 @@ class Sampler:
         lock: Outage | None = None
         try:
             lock = self._store_probe.check(now)
-            read = parts.read(self._backend, replace(before, unknown=()), before.unknown, now, quick=quick)
+            read = parts.read(self._backend, replace(before, unknown=()), before.unknown, now, depth)
         except SQLAlchemyError as error:
             outage: Outage | None
             if is_locked(error):
@@ -170,14 +184,26 @@ class Sampler:
 
     def _step(self) -> float:
         hurrying = time.monotonic() < self._hurry_until
-        is_whole = hurrying or self._last.unknown or time.monotonic() - self._whole_at >= WHOLE_SECONDS
-        if is_whole:
-            self._whole_at = time.monotonic()
-        snapshot = self.take(quick=not is_whole)
+        snapshot = self.take(self._depth(hurrying=hurrying))
         if self._callback is not None and not self._loop.is_stopping:
             self._callback(snapshot)
         is_busy = snapshot.live or snapshot.store_lock is not None
         return HURRIED_SECONDS if hurrying else BUSY_SECONDS if is_busy else QUIET_SECONDS
+
+    def _depth(self, *, hurrying: bool) -> Depth:
+        """How much to read now."""
+        now, version, engine = time.monotonic(), self._backend.store.version, self._backend.engine
+        is_news = version != self._version
+        self._version = version
+        if hurrying or is_news or self._last.unknown or now - self._whole_at >= WHOLE_SECONDS:
+            self._whole_at = self._runs_at = now
+            self._changes.has_changed()
+            return Depth.WHOLE
+        is_due = engine is None or not engine.is_leading or now - self._runs_at >= RUNS_SECONDS
+        if self._last.live or (is_due and self._changes.has_changed()):
+            self._runs_at = now
+            return Depth.RUNS
+        return Depth.LEADER
 
 
 def _outage(record: ServiceRecord) -> Outage | None:

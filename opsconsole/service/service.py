@@ -20,8 +20,9 @@ from opsconsole.core.supervision import Supervisor
 from opsconsole.service.backend import Backend, LocalEngine
 from opsconsole.service.leader import LeaseWatch
 from opsconsole.service.snapshot import Preparation, Snapshot
-from opsconsole.store import Store, runs
+from opsconsole.store import Store, runs, signals
 from opsconsole.store.presence import Attached
+from opsconsole.store.signals import Listener
 from opsconsole.worker.counting import counter
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class Service:
         self._backend = Backend(settings, store, catalog, resources, counting, now, self.supervisor, watch, engine)
         self.successor: Callable[[], None] | None = None
         self._presence: PresenceAnnouncer | None = None
+        self._listener: Listener | None = None
 
     @cached_property
     def cache(self) -> CacheQueries:
@@ -212,6 +214,8 @@ class Service:
         own = Attached(owner, actor.name, actor.origin, self.settings.host, pid, interface, "", at, at)
         self._presence = PresenceAnnouncer(self.store, own, now=self._backend.now)
         self.supervisor.watch(self._presence.loop)
+        self._listener = Listener(self.store, self._changed_elsewhere, now=self._backend.now)
+        self._listener.start()
 
     def set_screen(self, screen: str) -> None:
         """Announces which screen is open."""
@@ -238,6 +242,8 @@ class Service:
 
     def close(self) -> None:
         """Stops the sampler and closes every connection."""
+        if self._listener is not None:
+            self._listener.stop()
         if self._presence is not None:
             self._presence.stop()
         if self._is_sampling:
@@ -248,7 +254,16 @@ class Service:
     def _command_sent(self) -> None:
         if self.engine is not None:
             self.engine.wake()
+        if self.engine is None or not self.engine.is_leading:
+            signals.send(self.store)
         self._hurry()
+
+    def _changed_elsewhere(self) -> None:
+        self.store.version += 1
+        if self.engine is not None:
+            self.engine.wake()
+        if self._is_sampling:
+            self._sampler.refresh()
 
     @property
     def _is_sampling(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import select
@@ -33,6 +33,27 @@ class Store(Database):
     ) -> None:
         limit = statement_seconds or STATEMENT_SECONDS
         super().__init__(url, pool=pool, primary_only=primary_only, statement_seconds=limit)
+        self.version = 0
+        """Grows with each transaction of this process that may change what is judged or shown."""
+        self._subscribers: tuple[Callable[[], object], ...] = ()
+
+    def subscribe(self, changed: Callable[[], object]) -> None:
+        """Calls `changed` after each transaction that `version` counts. It must return at once, and raise nothing."""
+        self._subscribers = (*self._subscribers, changed)
+
+    def unsubscribe(self, changed: Callable[[], object]) -> None:
+        """Ends a subscription."""
+        self._subscribers = tuple(each for each in self._subscribers if each != changed)
+
+    @contextmanager
+    def writing(self, *, patient: bool = False, quiet: bool = False) -> Iterator[Connection]:
+        """See Database. A `quiet` transaction only shows that somebody is alive."""
+        with super().writing(patient=patient) as db:
+            yield db
+        if not quiet:
+            self.version += 1
+            for changed in self._subscribers:
+                changed()
 
     @contextmanager
     def fenced(self, token: int) -> Iterator[Connection]:

@@ -233,8 +233,7 @@ def test_a_strange_answer_of_redis_fails_one_clear_and_no_other_command(
 
 @pytest.fixture
 def _checked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(background_tasks, "CHECK_SECONDS", 0.0)
-    monkeypatch.setattr(background_tasks, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(background_tasks, "CHECK_SECONDS", 0.05)
 
 
 @pytest.mark.usefixtures("_checked_at_once")

@@ -81,8 +81,9 @@ def test_a_redis_server_that_stops_is_unreachable_until_it_is_back(
 
 
 def test_a_redis_server_without_room_is_full_and_evicts(
-    probing: tuple[Probes, Callable[[], None]], own_redis: EmbeddedRedis
+    probing: tuple[Probes, Callable[[], None]], own_redis: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(probes, "FIGURES_SECONDS", 0.0)
     made, probe = probing
     probe()
     with redis.Redis.from_url(own_redis.url) as client:

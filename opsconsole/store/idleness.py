@@ -1,0 +1,47 @@
+"""Whether a leader has anything to do but wait for the next scheduled time."""
+
+from __future__ import annotations
+
+from sqlalchemy import exists, or_, select
+
+from opsconsole.authoring.run import OPEN
+from opsconsole.core.database import Connection
+from opsconsole.core.file_changes import FileChanges
+from opsconsole.rules.backfill_status import BackfillState
+from opsconsole.store import Store
+from opsconsole.store.commands import CommandState
+from opsconsole.store.tables import backfills, commands, runs
+
+_WORK = select(
+    or_(
+        exists().where(commands.c.state == CommandState.REQUESTED),
+        exists().where(runs.c.state.in_(OPEN)),
+        exists().where(backfills.c.state == BackfillState.RUNNING),
+    )
+)
+
+
+def has_work(db: Connection) -> bool:
+    """Whether there is a requested command, an open run, or a running backfill."""
+    return bool(db.execute(_WORK).scalar())
+
+
+class WorkCheck:
+    """Asks `has_work` again and again; of an SQLite file only when it has changed since it had none."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._changes = FileChanges(store)
+        self._has_work = True
+
+    def has_work(self) -> bool:
+        """Whether there is work now. Raises SQLAlchemyError."""
+        if self._changes.has_changed() or self._has_work:
+            self._has_work = True  # unless the query shows that there is none
+            with self._store.reading() as db:
+                self._has_work = has_work(db)
+        return self._has_work
+
+    def close(self) -> None:
+        """Closes its connection."""
+        self._changes.close()
