@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from textual.binding import Binding
 
@@ -55,6 +55,11 @@ def keys_of(action_id: str, rebound: Mapping[str, str]) -> Sequence[str]:
 def last_key(action_id: str, rebound: Mapping[str, str]) -> str:
     """The last key of an id as people read it."""
     return readable(keys_of(action_id, rebound)[-1])
+
+
+def key_names(rebound: Mapping[str, str], hidden: Collection[str] = ()) -> dict[str, str]:
+    """The first key of each id as people read it, without those of the ids that are hidden."""
+    return {each: first_key(each, rebound) for each in DEFAULTS if each not in hidden}
 
 
 def rebound_key(written: str, rebound: Mapping[str, str], ids: frozenset[str]) -> str:

@@ -7,14 +7,14 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
-from opsconsole.service.snapshot import AlertCard, AlertPage, FindingKind, Remedy, Run, Snapshot
+from opsconsole.service.snapshot import AlertCard, AlertPage, FindingKind, Run, Snapshot
 from screens import alert_actions
 from screens.exports import Copied, Table
 from screens.host import Host
 from screens.keymap import bind
 from screens.pages.alert_actions import AlertActionsPage
 from screens.pages.polling import FAST_SECONDS, SLOW_SECONDS, PollingPage
-from screens.panels import alert_detail, alerts, cursor, plan, tables, why
+from screens.panels import alert_detail, alerts, cursor, fixes, plan, tables, why
 from screens.panels.alerts import Segment
 from screens.panels.plan import Gap
 from screens.panels.view import Key, View
@@ -25,7 +25,6 @@ from screens.widgets.panel import PLAIN, Panel
 from screens.widgets.symbols import Symbol
 
 NO_ALERT = "no alert to {} in this list; tab shows another one"
-KEYS = {Remedy.TRIGGER: ("t", "trigger"), Remedy.RETRY: ("r", "retry"), Remedy.BACKFILL: ("b", "backfill")}
 SEGMENTS = tuple(Segment)
 
 
@@ -70,7 +69,7 @@ class AlertsScreen(PollingPage[AlertPage | None], AlertActionsPage):
             ("enter", "open"),
             ("a", "ack"),
             ("u", "end") if is_held else ("s", "silence"),
-            *((KEYS[remedy],) if remedy is not None else ()),
+            *((fixes.OF[remedy].default,) if remedy is not None else ()),
             ("i", "write-up"),
             ("tab", "filter"),
             ("esc", "back"),
@@ -101,7 +100,7 @@ class AlertsScreen(PollingPage[AlertPage | None], AlertActionsPage):
         card = self._card()
         if card is None:
             return Drawing(())
-        lines = alert_detail.rows(card, self._loaded(card), view.now, cells, rows, has_failed=bool(self.error_lines()))
+        lines = alert_detail.rows(view, card, self._loaded(card), cells, rows, has_failed=bool(self.error_lines()))
         return Drawing(lines, alert_detail.title(card), alert_detail.end(card, view.now))
 
     def load(self) -> AlertPage | None:
@@ -199,7 +198,7 @@ class AlertsScreen(PollingPage[AlertPage | None], AlertActionsPage):
         elif newest is not None:
             self.host.open_run(newest.id)
         elif card.alert.job is not None:
-            self.show_notice(f"{card.alert.job} has not run yet; t triggers it")
+            self.show_notice(self.view().hint(f"{card.alert.job} has not run yet", "trigger", "triggers it"))
         else:
             self.show_notice(f"alert {card.alert.id} is about no run and no job")
 

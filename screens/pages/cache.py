@@ -95,10 +95,7 @@ class CacheScreen(PollingPage[CacheData]):
 
     def _draw_clearings(self, view: View, cells: int, rows: int) -> Drawing:
         errors, clearings = self.error_lines(), self._data.clearings if self._data is not None else ()
-        lines = [
-            *errors,
-            *cache.clearing_rows(clearings, view.snapshot.redis.history, view.now, cells, rows - len(errors)),
-        ]
+        lines = [*errors, *cache.clearing_rows(view, clearings, cells, rows - len(errors))]
         return Drawing(lines, line(Piece("Cleared", "title")), line(Piece("hit rate before and after", "quiet")))
 
     # --- loading ------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from screens.panels import (
     board,
     cursor,
     dashboard,
+    fixes,
     health,
     plan,
     redis,
@@ -134,7 +135,7 @@ class Dashboard(AlertActionsPage):
         finding = self._finding()
         if finding is None or finding.key != worst.key:
             return (("home", "go there"),)
-        fix = ((*dashboard.KEYS[worst.remedy],),) if worst.remedy is not None else ()
+        fix = (fixes.OF[worst.remedy].default,) if worst.remedy is not None else ()
         return (("enter", "open"), *fix, ("w", "why"))
 
     def action_move(self, step: int) -> None:
@@ -162,9 +163,9 @@ class Dashboard(AlertActionsPage):
         elif number is not None:
             self.host.open_run(number)
         elif finding is not None and self.job() is None:
-            self.show_notice(f"{finding.subject} has no run to open; w explains the problem")
+            self.show_notice(self.view().hint(f"{finding.subject} has no run to open", "why", "explains the problem"))
         else:
-            self.show_notice(self._job_or_choose("has not run yet; t triggers it"))
+            self.show_notice(self._job_or_choose(self.view().hint("has not run yet", "trigger", "triggers it")))
 
     def clicked(self, row: Key) -> None:
         """Moves the cursor, which then stays there."""

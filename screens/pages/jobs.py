@@ -148,7 +148,7 @@ class JobsScreen(FilterPage, PollingPage["JobPage | None"], RunActionsPage):
         if job is None:
             self.show_notice(NO_JOB.format("open"))
         elif self.view().newest_run(job) is None:
-            self.show_notice(f"{job} has not run yet; t triggers it")
+            self.show_notice(self.view().hint(f"{job} has not run yet", "trigger", "triggers it"))
         else:
             await self.host.open_runs(job)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import ClassVar, Self
 
@@ -19,7 +19,7 @@ from opsconsole.service.snapshot import Snapshot
 from screens.command_lines import CommandLine
 from screens.exports import Copied, Table
 from screens.host import Host
-from screens.keymap import bind, readable, rebound_key
+from screens.keymap import bind, key_names, readable, rebound_key
 from screens.panels import questions
 from screens.panels.top_line import top_line, verdict
 from screens.panels.view import Key, View
@@ -63,6 +63,7 @@ class Page(Screen[None]):
         self.cursor: Key | None = None
         self.HORIZONTAL_BREAKPOINTS, self.VERTICAL_BREAKPOINTS = list(WIDTHS), list(HEIGHTS)
         self._drawn_at = float("-inf")
+        self._keys_of: tuple[bool, Mapping[str, str]] | None = None
         self._drawn = ContainedDrawing(f"the page {type(self).__name__}")
         self.set_class(host.ascii, ASCII)
 
@@ -122,7 +123,9 @@ class Page(Screen[None]):
     def view(self) -> View:
         """The values that the lines are drawn from."""
         host = self.host
-        return View(host.snapshot, host.now(), self.cursor, host.service.read_only, host.in_utc, host.step)
+        return View(
+            host.snapshot, host.now(), self.cursor, host.service.read_only, host.in_utc, host.step, self._key_names()
+        )
 
     def show(self, snapshot: Snapshot) -> None:
         """Called when a new Snapshot has arrived."""
@@ -246,10 +249,8 @@ class Page(Screen[None]):
             columns, height = self.app.size
             message = f"needs {LEAST_WIDTH}x{LEAST_HEIGHT}, this terminal has {columns}x{height}: make it larger"
             return Drawing([crop(line(message), cells)])
-        drawn = self._drawn
-        return Drawing(
-            [*drawn(lambda: [top_line(view, cells)]), *drawn(lambda: [verdict(view, cells, self.verdict_keys())])]
-        )
+        drawn, keys = self._drawn, self._usable(self.verdict_keys())
+        return Drawing([*drawn(lambda: [top_line(view, cells)]), *drawn(lambda: [verdict(view, cells, keys)])])
 
     def _foot(self, view: View, cells: int, rows: int) -> Drawing:
         drawn = self._drawn
@@ -264,13 +265,22 @@ class Page(Screen[None]):
         long, short = (line("  ", text(status, "warn"), " ") for status in questions.quit_status(awaited))
         return ends(notice, long if width(notice) + width(long) <= cells else short, cells)
 
+    def _usable(self, keys: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+        """The keys as the configuration rebinds them, without those that a viewer may not use."""
+        rebound, hidden = self.host.installation.keys, HIDDEN_KEYS if self.host.service.read_only else ()
+        ids = frozenset(active.binding.id or "" for active in self.active_bindings.values()) if rebound else frozenset()
+        return [(rebound_key(key, rebound, ids), word) for key, word in keys if key not in hidden]
+
+    def _key_names(self) -> Mapping[str, str]:
+        read_only = self.host.service.read_only
+        if self._keys_of is None or self._keys_of[0] != read_only:
+            self._keys_of = read_only, key_names(self.host.installation.keys, CHANGES if read_only else ())
+        return self._keys_of[1]
+
     def _footer(self, cells: int) -> Line:
         pieces: list[Piece] = []
-        rebound, view_only = self.host.installation.keys, self.host.service.read_only
-        ids = frozenset(active.binding.id or "" for active in self.active_bindings.values()) if rebound else frozenset()
-        hidden = HIDDEN_KEYS if view_only else ()
-        for key, word in [each for each in self.footer() if each[0] not in hidden][:FOOTER_KEYS]:
-            each = (Piece(" "), Piece(rebound_key(key, rebound, ids), "key"), Piece(f" {word} ", "quiet"))
+        for key, word in self._usable(self.footer())[:FOOTER_KEYS]:
+            each = (Piece(" "), Piece(key, "key"), Piece(f" {word} ", "quiet"))
             if width((*pieces, *each)) - 1 <= cells:  # without the last space
                 pieces += each
         if width(pieces) > cells:

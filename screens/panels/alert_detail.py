@@ -11,8 +11,9 @@ from opsconsole.rules import runbook
 from opsconsole.rules.findings import Remedy
 from opsconsole.rules.notifications import DeliveryState
 from opsconsole.service.snapshot import Alert, AlertCard, AlertPage, Notification
-from screens.panels import alerts
+from screens.panels import alerts, fixes
 from screens.panels.alerts import subject
+from screens.panels.view import View
 from screens.widgets import symbols
 from screens.widgets.lines import Line, Piece, crop, left, line, text, wrapped
 
@@ -20,11 +21,12 @@ LABEL_CELLS = 10
 MAX_SENTENCE_LINES = 3
 MAX_ITEMS, MAX_JOINED, MAX_SENT, MAX_EARLIER = 8, 20, 12, 5
 RECENT = timedelta(days=30)
-REMEDIES = {
-    Remedy.TRIGGER: "t triggers the job",
-    Remedy.RETRY: "r retries what failed",
-    Remedy.BACKFILL: "b opens the calendar with a plan, enter starts it",
+EFFECTS = {
+    Remedy.TRIGGER: "triggers the job",
+    Remedy.RETRY: "retries what failed",
+    Remedy.BACKFILL: "opens the calendar with a plan, enter starts it",
 }
+"""What the key for it does."""
 SENT = {
     DeliveryState.SENT: Piece("✓", "ok"),
     DeliveryState.DUE: Piece("waiting", "warn"),
@@ -46,10 +48,11 @@ def end(card: AlertCard, now: datetime) -> Line:
 
 
 def rows(
-    card: AlertCard, page: AlertPage | None, now: datetime, cells: int, room: int, *, has_failed: bool = False
+    view: View, card: AlertCard, page: AlertPage | None, cells: int, room: int, *, has_failed: bool = False
 ) -> list[Line]:
     """Up to `room` lines about the alert; `page` is None until it is loaded, or if that failed."""
-    lines = [*_facts(card, now, cells)]
+    now = view.now
+    lines = [*_facts(view, card, cells)]
     lines += (
         [_label("", Piece(UNREADABLE if has_failed else "loading", "quiet"))]
         if page is None
@@ -61,9 +64,9 @@ def rows(
     return [crop(each, cells) for each in lines[:room]]
 
 
-def _facts(card: AlertCard, now: datetime, cells: int) -> Iterator[Line]:
+def _facts(view: View, card: AlertCard, cells: int) -> Iterator[Line]:
     """What the list has of it: the whole sentence, since when, its figures, and who acknowledged it."""
-    alert = card.alert
+    alert, now = card.alert, view.now
     yield from (line(" ", *each) for each in wrapped([alert.message], cells - 2)[:MAX_SENTENCE_LINES])
     yield _label("since", *_since(alert, now))
     for name, value in _evidence(alert.evidence):
@@ -73,8 +76,9 @@ def _facts(card: AlertCard, now: datetime, cells: int) -> Iterator[Line]:
         yield _label("who", text(taken, "strong", 300))
     if card.silence is not None:
         yield _label("silence", text(alerts.silence(card.silence, now), "strong", 300))
-    if card.remedy is not None:
-        yield _label("do", Piece(REMEDIES[card.remedy], "key"))
+    offered = view.offer(fixes.OF[card.remedy]) if card.remedy is not None else None
+    if offered is not None and card.remedy is not None:
+        yield _label("do", Piece(f"{offered[0]} {EFFECTS[card.remedy]}", "key"))
 
 
 def _history(page: AlertPage, now: datetime, cells: int) -> Iterator[Line]:

@@ -101,7 +101,8 @@ class Table:
         parts += [fill(each.draw(self._view, state), each.cells) for each in self._columns]
         for part in parts:
             pieces += [*part, Piece("  ")]
-        fix = line(Piece(state.fix[0], "key"), Piece(f" {state.fix[1]}", "quiet")) if state.fix else EMPTY
+        offered = self._view.offer(state.fix)
+        fix = line(Piece(offered[0], "key"), Piece(f" {offered[1]}", "quiet")) if offered else EMPTY
         whole = fill((*pieces, *fix), self._cells)
         return marked(whole, self._cells) if state.key == self._view.cursor else whole
 

@@ -12,7 +12,7 @@ from opsconsole.cache.history import RedisPoint, hit_rate
 from opsconsole.core import humanize
 from opsconsole.service.cache import Clearing
 from screens.exports import Cell, Table
-from screens.panels.view import Block, Fitted, Key, fitted, hint
+from screens.panels.view import Block, Fitted, Key, View, fitted, hint
 from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, left, line, right, spark, text, width
 from screens.widgets.names import middle, shortened
 
@@ -22,7 +22,6 @@ MEDIUM, WIDE = 78, 110
 """From these widths on, families have all figures; their hit rates of two weeks, and clearings their families."""
 AROUND = timedelta(minutes=10)
 NO_FAMILY = "no loaded pack declares a family of cache keys"
-NO_CLEARING = "nothing cleared yet; c clears the keys of a user, subject, family or date"
 TABLE = (
     *("family", "pattern", "keys", "memory", "ttl", "mean_ttl_left"),
     *("hit_rate_today", "hit_rate_7d", "filled_by"),
@@ -203,15 +202,15 @@ def _details(family: Family, families: Families, cells: int) -> list[Line]:
 # --- clearings ----------------------------------------------------------------------------------------------------
 
 
-def clearing_rows(
-    clearings: Sequence[Clearing], history: Sequence[RedisPoint], now: datetime, cells: int, rows: int
-) -> list[Line]:
+def clearing_rows(view: View, clearings: Sequence[Clearing], cells: int, rows: int) -> list[Line]:
     """The newest clearings: when, by whom, what, and the hit rate of the families before and after; where nobody counts
     the reads of the families, that of the server in the ten minutes before and after, if it is in the history.
     """
     if not clearings:
-        return list(hint(NO_CLEARING).lines)
-    return [crop(_clearing(each, history, now, cells), cells) for each in clearings[:rows]]
+        effect = "clears the keys of a user, subject, family or date"
+        return list(hint(view.hint("nothing cleared yet", "clear", effect)).lines)
+    history = view.snapshot.redis.history
+    return [crop(_clearing(each, history, view.now, cells), cells) for each in clearings[:rows]]
 
 
 def _clearing(clearing: Clearing, history: Sequence[RedisPoint], now: datetime, cells: int) -> Line:

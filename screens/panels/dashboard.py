@@ -5,7 +5,6 @@ from __future__ import annotations
 from enum import StrEnum
 
 from screens.panels import board, health, job_states, job_status, running, success
-from screens.panels.job_states import KEYS
 from screens.panels.view import Key, View
 from screens.widgets.lines import Drawing
 
@@ -29,8 +28,6 @@ class PanelName(StrEnum):
 
 WITH_ROWS = (PanelName.JOBS, PanelName.RUNNING, PanelName.HEALTH)
 """The panels that the cursor can be in."""
-
-__all__ = ["BOARD", "KEYS", "LARGE", "WITH_ROWS", "PanelName", "jobs", "keys", "order", "worst"]
 
 
 def order(columns: int) -> tuple[PanelName, ...]:

@@ -9,16 +9,15 @@ from opsconsole.core import humanize
 from opsconsole.rules import finding_text
 from opsconsole.rules.alerts import AlertState
 from opsconsole.rules.causes import causes
-from opsconsole.rules.findings import FindingKey, Remedy
+from opsconsole.rules.findings import FindingKey
 from opsconsole.service.snapshot import Finding
-from screens.panels import alerts
+from screens.panels import alerts, fixes
 from screens.panels.remembered import remembered
 from screens.panels.view import UNKNOWN, WIDE, Blocks, Key, View, fitted
 from screens.widgets import symbols
 from screens.widgets.lines import EMPTY, Drawing, Line, Piece, crop, ends, line, text, wrapped
 
 PANEL = "health"
-REMEDIES = {Remedy.TRIGGER: "t trigger", Remedy.RETRY: "r retry", Remedy.BACKFILL: "b backfill"}
 
 
 def key(finding: Finding) -> Key:
@@ -75,11 +74,16 @@ def details(view: View, finding: Finding, cells: int) -> list[Line]:
     return [crop(head, cells), *(line(" ", *each) for each in sentences)]
 
 
+def fix_of(view: View, finding: Finding) -> str:
+    """The key and the word of what fixes a finding; empty where nothing does, or this operator may not."""
+    return " ".join(view.offer(fixes.OF[finding.remedy] if finding.remedy else None) or ())
+
+
 def _lines(view: View, finding: Finding, cells: int, explains: int) -> tuple[Line, ...]:
     symbol = symbols.SEVERITY[finding.severity]
     since = humanize.date_and_time(finding.since, view.now)
     ago = Piece(f"  {humanize.age(view.now - finding.since):>6}", "quiet")
-    remedy: Line = (Piece("  "), Piece(REMEDIES[finding.remedy], "key")) if finding.remedy else ()
+    remedy: Line = (Piece("  "), Piece(fix, "key")) if (fix := fix_of(view, finding)) else ()
     card = alerts.of_finding(view.snapshot, finding.key)
     taken = alerts.status(card, view.now) if card is not None and card.state is not AlertState.FIRING else EMPTY
     if taken:

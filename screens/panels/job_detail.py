@@ -125,7 +125,7 @@ def _problem(view: View, status: JobStatus, cells: int) -> list[Line]:
 def _last(view: View, page: JobPage) -> Line:
     run = page.newest[0] if page.newest else None
     if run is None:
-        return _label("last run", Piece("no run has ended yet; t triggers it", "quiet"))
+        return _label("last run", Piece(view.hint("no run has ended yet", "trigger", "triggers it"), "quiet"))
     symbol = symbols.RUN[run.state]
     at = humanize.date_and_time(run.started_at or run.created_at, view.now, view.shown_zone(page.job.tz))
     start = [text(f"{run.id}", "strong"), Piece("  "), Piece(f"{symbol.char} {symbol.word}", symbol.style), Piece("  ")]

@@ -11,15 +11,13 @@ from opsconsole.authoring.run import NEEDS_A_LOOK, Run, RunState
 from opsconsole.core import humanize
 from opsconsole.rules.findings import Finding, FindingKind, Remedy, Severity
 from opsconsole.service.snapshot import JobCard, JobHistory, Pause, Progress, Work
+from screens.panels import fixes
+from screens.panels.fixes import Fix
 from screens.panels.job_status import WORDS, JobStatus, key, statuses
 from screens.panels.remembered import remembered
 from screens.panels.view import Key, View
 from screens.widgets import symbols
 from screens.widgets.symbols import Symbol
-
-KEYS = {Remedy.TRIGGER: ("t", "trigger"), Remedy.RETRY: ("r", "retry"), Remedy.BACKFILL: ("b", "backfill")}
-"""The key that fixes what a finding reports."""
-CANCEL, RESUME = ("x", "cancel"), ("u", "resume")
 
 
 class Rank(IntEnum):
@@ -39,7 +37,7 @@ class Rank(IntEnum):
 @dataclass(frozen=True, slots=True)
 class JobState:
     """A job as the board shows it. `progress` is that of its active run, `last` its newest run that has ended, `fix`
-    the key for what is wrong or in progress, with a word.
+    the action for what is wrong or in progress.
     """
 
     status: JobStatus
@@ -47,7 +45,7 @@ class JobState:
     symbol: Symbol
     progress: Progress | None
     last: Run | None
-    fix: tuple[str, str] | None
+    fix: Fix | None
 
     @property
     def card(self) -> JobCard:
@@ -123,13 +121,13 @@ def _state(status: JobStatus, progress: dict[int, Progress], *, is_known: bool) 
     rank, symbol = _rank(status, last, is_known=is_known)
     finding = status.finding
     if finding is not None and finding.remedy is not None:
-        fix: tuple[str, str] | None = KEYS[finding.remedy]
+        fix: Fix | None = fixes.OF[finding.remedy]
     elif status.active is not None:
-        fix = CANCEL
+        fix = fixes.CANCEL
     elif status.pauses:
-        fix = RESUME
+        fix = fixes.RESUME
     else:
-        fix = KEYS[Remedy.RETRY] if rank is Rank.FAILED else None
+        fix = fixes.OF[Remedy.RETRY] if rank is Rank.FAILED else None
     return JobState(status, rank, symbol, progress.get(status.active.id) if status.active else None, last, fix)
 
 

@@ -70,8 +70,13 @@ def _note(view: View, hidden: int) -> Line:
         return line(Piece(f"data unreachable since {humanize.clock(snapshot.data_outage.since)}", "warn"))
     more = f"{hidden} more below · " if hidden else ""
     if not snapshot.live and snapshot.recent:
-        return line(Piece(f"{more}no live run · t triggers", "quiet"))
+        return line(Piece(more + view.hint("no live run", "trigger", "triggers"), "quiet"))
     return line(Piece(f"{hidden} more below", "quiet")) if hidden else ()
+
+
+def no_run(view: View) -> str:
+    """What a list of runs shows before the first one."""
+    return view.hint("no run yet", "trigger", "triggers a job")
 
 
 def _blocks(view: View, cells: int) -> Sequence[Block]:
@@ -80,7 +85,7 @@ def _blocks(view: View, cells: int) -> Sequence[Block]:
         return Blocks([key for key, _ in rows], lambda index: rows[index][1](cells))
     if view.snapshot.jobs:
         unread = Work.LIVE_RUNS if view.snapshot.why_unknown(Work.LIVE_RUNS) else Work.RECENT_RUNS
-        return [empty(view, unread, "no run yet · t triggers a job, or wait for the next scheduled run")]
+        return [empty(view, unread, no_run(view))]
     return [empty(view, Work.JOBS, "no jobs · name a pack under `packs` in the configuration")]
 
 

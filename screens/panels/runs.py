@@ -12,7 +12,7 @@ from opsconsole.authoring.run import OPEN, Run, RunState, Trigger
 from opsconsole.core import humanize, times
 from opsconsole.rules.run_search import Segment
 from screens.exports import Cell, Table
-from screens.panels.running import share
+from screens.panels.running import no_run, share
 from screens.panels.view import Key, View, stale
 from screens.widgets import symbols
 from screens.widgets.lines import Line, Piece, cut, ends, fill, left, line, right, width, wrapped
@@ -113,7 +113,7 @@ def rows(view: View, listed: Listed, cells: int, room: int) -> tuple[list[Line],
     """`room` lines, the row under the cursor included, and the row of each line."""
     problem = [line("   ", *each) for each in wrapped([listed.problem], cells - 4, "warn")] if listed.problem else []
     if not listed.runs:
-        return [*problem, line("   ", Piece(_empty(listed), "quiet"))], []
+        return [*problem, line("   ", Piece(_empty(view, listed), "quiet"))], []
     room = max(1, room - len(problem))
     chosen = next((i for i, run in enumerate(listed.runs) if key(run) == view.cursor), 0)
     is_cut = listed.searched_to is not None and chosen == len(listed.runs) - 1
@@ -127,14 +127,14 @@ def rows(view: View, listed: Listed, cells: int, room: int) -> tuple[list[Line],
     return [*problem, *lines], keys
 
 
-def _empty(listed: Listed) -> str:
+def _empty(view: View, listed: Listed) -> str:
     if listed.is_loading:
         return "loading"
     if listed.searched_to is not None:
         return _gave_up(listed.searched_to)
     if listed.is_filtered:
         return "no run matches · esc clears the filter, tab shows another list"
-    return "no run yet · t triggers a job, or wait for the next scheduled run"
+    return no_run(view)
 
 
 def _gave_up(number: int) -> str:

@@ -10,8 +10,8 @@ from opsconsole.core import humanize
 from opsconsole.rules import finding_text
 from opsconsole.service import confirmations
 from opsconsole.service.snapshot import Finding, FindingKind, Outage, Preparation, Severity, Work
-from screens.panels import pauses
-from screens.panels.health import REMEDIES, shown
+from screens.panels import fixes, pauses
+from screens.panels.health import fix_of, shown
 from screens.panels.view import View, stale
 from screens.widgets import symbols
 from screens.widgets.lines import EMPTY, Line, Piece, bar, ends, line, text, width
@@ -111,7 +111,7 @@ def _verdicts(view: View) -> list[tuple[symbols.Symbol, Line, str]]:
     pause = pauses.of_all(snapshot.pauses, view.now)
     if pause is not None:
         status = pauses.status(pause, view.now, "UTC", 60, symbols.PAUSED.word)
-        found.append((symbols.PAUSED, line("all jobs are ", *status), "u resume"))
+        found.append((symbols.PAUSED, line("all jobs are ", *status), " ".join(view.offer(fixes.RESUME) or ())))
     if not found and stale(view):
         found.append((warning, line("no news from the store"), "wait, or quit and start again"))
     return found
@@ -123,7 +123,7 @@ def _finding(view: View, finding: Finding) -> tuple[symbols.Symbol, Line, str]:
     message = line(text(finding_text.subject(finding), "strong", 80), " ", sentence, Piece(f" · {ago}", "quiet"))
     if finding.kind is FindingKind.UNREACHABLE:
         return symbols.SEVERITY[finding.severity], message, RECONNECTS
-    return symbols.SEVERITY[finding.severity], message, REMEDIES[finding.remedy] if finding.remedy else ""
+    return symbols.SEVERITY[finding.severity], message, fix_of(view, finding)
 
 
 def _leader(view: View, since: str) -> Piece:

@@ -16,7 +16,11 @@ from screens.widgets.lines import Drawing, Line, Piece, crop, ends, left, line, 
 def panel(view: View, cells: int, rows: int) -> Drawing:
     """The next one first; jobs that are only triggered by hand come last."""
     upcoming, manual = _in_order(view.snapshot.jobs)
-    first = [] if upcoming or not view.snapshot.jobs else [hint("nothing is scheduled · t triggers a job")]
+    first = (
+        []
+        if upcoming or not view.snapshot.jobs
+        else [hint(view.hint("nothing is scheduled", "trigger", "triggers a job"))]
+    )
     blocks = [Block((_row(view, card, cells),)) for card in upcoming[:rows]] + first
     blocks += [Block((_manual(view, card, cells),)) for card in manual[: max(0, rows - len(blocks))]]
     shown = fitted(blocks or [empty(view, Work.JOBS, "no jobs")], rows, cells, None)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple, overload
 
 from opsconsole.authoring.run import RunState
 from opsconsole.core import humanize
 from opsconsole.service.snapshot import Finding, JobCard, JobHistory, Pause, Progress, Run, Snapshot, Work
+from screens.keymap import key_names
 from screens.panels import pauses
+from screens.panels.fixes import Fix
 from screens.panels.remembered import remembered
 from screens.widgets.lines import EMPTY, Line, Piece, Row, crop, fill, line, text
 
@@ -27,7 +29,8 @@ OLD_AFTER = timedelta(seconds=5)
 @dataclass(frozen=True, slots=True)
 class View:
     """A Snapshot, the current time, the cursor, whether the operator is only a viewer, whether times are shown in UTC
-    instead of the zone of each job, and what the console waits for while it starts.
+    instead of the zone of each job, what the console waits for while it starts, and the keys of the actions that this
+    operator may use, by their ids.
     """
 
     snapshot: Snapshot
@@ -36,6 +39,17 @@ class View:
     read_only: bool = False
     in_utc: bool = False
     step: str = ""
+    keys: Mapping[str, str] = field(default_factory=lambda: key_names({}))
+
+    def hint(self, sentence: str, action: str, effect: str) -> str:
+        """A sentence and what a key does about it: `no run yet · t triggers a job`; the latter for who may use it."""
+        key = self.keys.get(action)
+        return f"{sentence} · {key} {effect}" if key else sentence
+
+    def offer(self, fix: Fix | None) -> tuple[str, str] | None:
+        """The key and the word of what fixes a finding; None where it has no key, or this operator may not use it."""
+        key = self.keys.get(fix.action) if fix is not None else None
+        return (key, fix.word) if key and fix is not None else None
 
     def zone_of(self, job: str) -> str:
         """The zone in which times of a job are shown; UTC for one that is no longer loaded."""

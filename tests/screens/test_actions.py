@@ -95,6 +95,18 @@ def test_a_viewer_is_offered_no_action(key: str) -> None:
     run_console(scenario, service=service)
 
 
+def test_a_viewer_is_offered_no_remedy() -> None:
+    service = fakes.FakeService()
+    service.read_only = True
+
+    async def scenario(console: Console) -> None:
+        for words in ("t trigger", "r retry", "x cancel", "u resume"):
+            assert words not in console.text
+        assert "w why" in console.text
+
+    run_console(scenario, service=service, size=(120, 40))
+
+
 def test_a_viewer_finds_no_action_in_the_help_or_the_palette() -> None:
     service = fakes.FakeService()
     service.read_only = True

@@ -204,7 +204,7 @@ def test_enter_says_when_nothing_is_behind_an_alert() -> None:
         await console.press(*OUTAGE, "enter")
         assert console.notice == "alert 7 is about no run and no job"
         await console.press("down", "enter")
-        assert console.notice == "reporting.daily_report has not run yet; t triggers it"
+        assert console.notice == "reporting.daily_report has not run yet · t triggers it"
 
     run_console(scenario, SOME)
 

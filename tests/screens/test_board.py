@@ -59,7 +59,11 @@ def test_what_is_wrong_comes_first_and_manual_jobs_last() -> None:
         ("game.session_cleanup", Rank.OK),
         ("exams.cleanup", Rank.MANUAL),
     ]
-    assert [state.fix for state in states[:3]] == [("t", "trigger"), ("x", "cancel"), ("u", "resume")]
+    assert [state.fix and state.fix.default for state in states[:3]] == [
+        ("t", "trigger"),
+        ("x", "cancel"),
+        ("u", "resume"),
+    ]
     assert states[0].symbol.word == "late"
 
 

@@ -131,14 +131,18 @@ def test_a_clearing_is_compared_with_the_reads_before_it() -> None:
     assert found == Clearing(
         4, samples.NOW, "ben", "user u0417", {"attempts.day": 7}, Reads(1000 + 8990, 10 + 340), Reads(8000, 290)
     )
-    row = text(cache.clearing_rows([found], (), samples.NOW, 80, 3))
+    view = View(samples.BUSY, samples.NOW)
+    row = text(cache.clearing_rows(view, [found], 80, 3))
     assert row.split() == ["18:20", "UTC", "ben", "user", "u0417", "7", "keys", "96.6", "→", "96.5", "%"]
     without = clearing_of(replace(entry, after={"families": {"gone": 1}}), ())
-    assert "no reads" in text(cache.clearing_rows([without], (), samples.NOW, 80, 3))
+    assert "no reads" in text(cache.clearing_rows(view, [without], 80, 3))
     recent = replace(without, at=samples.ago(minutes=5))
-    row = text(cache.clearing_rows([recent], past_cache.HISTORY, samples.NOW, 80, 3))
+    redis = replace(samples.BUSY.redis, history=past_cache.HISTORY)
+    row = text(cache.clearing_rows(replace(view, snapshot=replace(samples.BUSY, redis=redis)), [recent], 80, 3))
     assert row.rstrip().endswith("95.1 → 95.1 % of all")
-    assert cache.NO_CLEARING in text(cache.clearing_rows([], (), samples.NOW, 80, 3))
+    assert "nothing cleared yet · c clears the keys" in text(cache.clearing_rows(view, [], 80, 3))
+    viewer = replace(view, keys={})
+    assert text(cache.clearing_rows(viewer, [], 80, 3)).strip() == "nothing cleared yet"
 
 
 @pytest.mark.parametrize(

@@ -217,7 +217,7 @@ def test_no_panel_shows_hostile_characters(text: str, size: tuple[int, int]) -> 
     page = hostile_alert(text)
     view = replace(view, cursor=alerts.key(page.card))
     lines = [alerts.header(view, Segment.ALL, size[0]), *alerts.rows(view, Segment.ALL, *size).lines]
-    lines += alert_detail.rows(page.card, page, samples.NOW, *size)
+    lines += alert_detail.rows(view, page.card, page, *size)
     assert has_only_visible_characters(lines, size[0])
     paused = view.pauses_of(text)
     for run_page in (hostile_page(text), hostile_waiting_page(text)):

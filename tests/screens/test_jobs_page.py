@@ -68,7 +68,7 @@ def test_enter_opens_the_runs_of_the_job() -> None:
         while not isinstance(console.app.screen, JobsScreen):
             await console.press("escape")  # clears the filter, then closes the page
         await console.press(*["down"] * 4, "enter")
-        assert console.notice == f"{REPORT} has not run yet; t triggers it"
+        assert console.notice == f"{REPORT} has not run yet · t triggers it"
 
     run_console(scenario, samples.TIDY)
 

@@ -259,7 +259,7 @@ def test_a_manual_job_has_neither_times_nor_rules_about_missed_ones() -> None:
     shown = text(job_detail.rows(view(), status("books.close", snapshot), page, 78, 30))
 
     assert "none; it runs when an operator triggers it" in shown
-    assert "no run has ended yet; t triggers it" in shown
+    assert "no run has ended yet · t triggers it" in shown
     assert "missed" not in shown
     assert "overdue" not in shown
 
