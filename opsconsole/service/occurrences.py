@@ -162,7 +162,7 @@ def _evidence(
         stand_in=history.next_run(db, name, record.last_due_at) if record and superseded else None,
         previous=history.before(db, name, at) if record is None else None,
         lease=lease.read(db),
-        host=history.host_of(db, name, record.token) if record else None,
+        host=history.host_of(db, record) if record else None,
     )
 
 

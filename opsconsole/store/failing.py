@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 
 from opsconsole.authoring.run import TERMINAL, Trigger
 from opsconsole.core.database import Connection
+from opsconsole.store.job_names import is_of
 from opsconsole.store.tables import batches, failures, runs
 
 PAGE = 200
@@ -73,8 +74,9 @@ def failures_of_items(db: Connection, job: str, items: Collection[str], *, last:
 
 def _last_runs(db: Connection, job: str, last: int) -> tuple[int, ...]:
     """The numbers of the last ended runs, newest first."""
-    ended = select(runs.c.id).where(runs.c.job == job, runs.c.state.in_(TERMINAL), runs.c.trigger != Trigger.BACKFILL)
-    return tuple(db.execute(ended.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(last)).scalars())
+    mine = (is_of(db, runs.c.job, job), runs.c.state.in_(TERMINAL), runs.c.trigger != Trigger.BACKFILL)
+    newest = (runs.c.job.desc(), runs.c.created_at.desc(), runs.c.id.desc())
+    return tuple(db.execute(select(runs.c.id).where(*mine).order_by(*newest).limit(last)).scalars())
 
 
 def _add_failed(db: Connection, run: int, failed_in: dict[str, int], bit: int) -> None:

@@ -20,7 +20,7 @@ def names(db: Connection, jobs: Collection[str]) -> FromClause:
     return rows.columns(column("job", String)).subquery()
 
 
-def is_of(db: Connection, job: ColumnElement[str], name: ColumnElement[str]) -> ColumnElement[bool]:
+def is_of(db: Connection, job: ColumnElement[str], name: ColumnElement[str] | str) -> ColumnElement[bool]:
     """Whether a row is of that job, for a query of its newest rows in the order of `job` and another column.
 
     On PostgreSQL not as an equation: it would make the order by `job` meaningless, and PostgreSQL might read the rows

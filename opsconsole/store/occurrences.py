@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, false, func, insert, or_, select, text, update
 
 from opsconsole.authoring.occurrence import (
     RUN_STATES,
@@ -22,7 +22,10 @@ from opsconsole.core.database import Connection
 from opsconsole.rules.schedule import Shortened
 from opsconsole.store.job_names import names as names_of
 from opsconsole.store.rows import NEVER, Stored, read, without_note
-from opsconsole.store.tables import jobs, occurrences, runs
+from opsconsole.store.tables import RANGE_SQL, jobs, occurrences, runs
+
+NEAR = 100
+"""How many runs before and after a row are searched for the host of its leader."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +161,16 @@ def record_repetition(db: Connection, number: int) -> None:
 
 def newest(db: Connection, selected: OccurrenceFilter, *, limit: int) -> list[OccurrenceRecord]:
     """The selected rows, newest first."""
-    query = _rows().where(*_overlapping(selected)).order_by(occurrences.c.due_at.desc(), occurrences.c.id.desc())
-    return _read(db, query.limit(limit))
+    o = occurrences.c
+    query = _rows().order_by(o.due_at.desc(), o.id.desc()).limit(limit)
+    if selected.since is None:
+        return _read(db, query.where(*_overlapping(selected)))
+    # First those that begin in the range: the index has them in this order. Few began before it.
+    begun = _read(db, query.where(*_overlapping(selected), o.due_at >= selected.since))
+    if len(begun) < limit:
+        began_before = (text(RANGE_SQL), o.due_at < selected.since)
+        begun += _read(db, query.where(*_overlapping(selected), *began_before))
+    return begun[:limit]
 
 
 def sums(db: Connection, selected: OccurrenceFilter) -> list[OccurrenceCount]:
@@ -181,20 +192,19 @@ def sums(db: Connection, selected: OccurrenceFilter) -> list[OccurrenceCount]:
 
 def straddling(db: Connection, selected: OccurrenceFilter) -> list[OccurrenceRecord]:
     """The rows that lie partly in the selected range: at most two for each job."""
-    query = _rows().where(*_overlapping(selected), _straddling(selected))
-    return _read(db, query.order_by(occurrences.c.job, occurrences.c.due_at))
+    found = _read(db, _rows().where(*_overlapping(selected), _straddling(selected)))
+    return sorted(found, key=lambda each: (each.job, each.due_at))  # the index has them by time
 
 
 def covering(db: Connection, job: str, at: datetime) -> OccurrenceRecord | None:
     """The row that covers a moment."""
-    mine = (occurrences.c.job == job, occurrences.c.due_at <= at, occurrences.c.last_due_at >= at)
-    return _first(db, _rows().where(*mine).order_by(occurrences.c.due_at.desc()))
+    found = _last_begun(db, job, at)
+    return found if found is not None and found.last_due_at >= at else None
 
 
 def before(db: Connection, job: str, at: datetime) -> OccurrenceRecord | None:
-    """The last row before a moment."""
-    mine = (occurrences.c.job == job, occurrences.c.last_due_at < at)
-    return _first(db, _rows().where(*mine).order_by(occurrences.c.last_due_at.desc()))
+    """The last row before a moment that no row covers."""
+    return _last_begun(db, job, at)
 
 
 def next_run(db: Connection, job: str, after: datetime) -> OccurrenceRecord | None:
@@ -228,9 +238,22 @@ def has_unrun(db: Connection, reasons: Collection[Reason], after: int) -> bool:
     return db.execute(select(o.id).where(o.id > after, o.reason.in_(reasons)).limit(1)).scalar() is not None
 
 
-def host_of(db: Connection, job: str, token: int) -> str | None:
-    """The host of the leader with that token, if it executed a run of the job."""
-    return db.execute(select(func.max(runs.c.host)).where(runs.c.job == job, runs.c.token == token)).scalar()
+def host_of(db: Connection, record: OccurrenceRecord) -> str | None:
+    """The host of the leader that wrote a row, if it executed one of the job's runs about that time."""
+    near = select(runs.c.host, runs.c.token).where(runs.c.job == record.job)
+    earlier = near.where(runs.c.created_at <= record.recorded_at).order_by(runs.c.created_at.desc()).limit(NEAR)
+    later = near.where(runs.c.created_at > record.recorded_at).order_by(runs.c.created_at).limit(NEAR)
+    for query in (earlier, later):
+        hosts: list[str] = [host for host, token in db.execute(query) if token == record.token and host is not None]
+        if hosts:
+            return max(hosts)
+    return None
+
+
+def _last_begun(db: Connection, job: str, at: datetime) -> OccurrenceRecord | None:
+    """The row with the last scheduled time up to a moment: the rows of a job do not overlap."""
+    mine = (occurrences.c.job == job, occurrences.c.due_at <= at)
+    return _first(db, _rows().where(*mine).order_by(occurrences.c.due_at.desc()))
 
 
 def _rows() -> Select[Any]:
@@ -256,7 +279,7 @@ def _straddling(selected: OccurrenceFilter) -> ColumnElement[bool]:
         for side in (selected.since, selected.until)
         if side is not None
     ]
-    return or_(occurrences.c.id.is_(None), *sides)
+    return and_(text(RANGE_SQL), or_(*sides)) if sides else false()
 
 
 def _first(db: Connection, query: Select[Any]) -> OccurrenceRecord | None:

@@ -27,6 +27,7 @@ from opsconsole.core.bounds import MAX_ID
 from opsconsole.core.database import Connection
 from opsconsole.core.errors import UnknownRun
 from opsconsole.store import occurrences
+from opsconsole.store.job_names import is_of
 from opsconsole.store.run_rows import read_runs
 from opsconsole.store.tables import failures, log, runs
 
@@ -110,9 +111,9 @@ def newest(
     without: Trigger | None = None,
 ) -> list[Run]:
     """Runs, newest first."""
-    query = select(runs).order_by(runs.c.id.desc()).limit(limit)
+    query = select(runs).order_by(*((runs.c.job.desc(),) if job is not None else ()), runs.c.id.desc()).limit(limit)
     if job is not None:
-        query = query.where(runs.c.job == job)
+        query = query.where(is_of(db, runs.c.job, job))
     if states is not None:
         query = query.where(runs.c.state.in_(states))
     if selection is not None:

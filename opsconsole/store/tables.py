@@ -37,9 +37,12 @@ serial = BigInteger().with_variant(Integer, "sqlite")
 NEEDS_ATTENTION_SQL = "state IN ('partial', 'failed', 'timed_out', 'cancelled', 'abandoned')"
 NOT_SUCCEEDED_SQL = "state <> 'succeeded'"
 NOT_SCHEDULED_SQL = "trigger <> 'schedule'"
+ENDED_SQL = "ended_at IS NOT NULL"
 """Conditions of partial indexes on runs."""
 NOT_FRESH_SQL = "(result <> 'fresh' OR stale > 0 OR NOT complete)"
 """The condition of a partial index on windows. A query has to contain it in the same words."""
+RANGE_SQL = "instants > 1"
+"""The condition of a partial index on occurrences, and of the queries that use it: a row of several times."""
 
 lease = Table(
     "ops_lease",
@@ -119,6 +122,8 @@ occurrences = Table(
     Column("shift_seconds", Integer, nullable=False, server_default=text("0")),
     UniqueConstraint("job", "due_at"),
     Index(None, "state", "last_due_at"),  # recent ones without a run, and those ahead of a clock that was set back
+    Index(None, "due_at", "id"),  # the newest of all jobs
+    Index("ix_ops_occurrences_ranges", "last_due_at", sqlite_where=text(RANGE_SQL), postgresql_where=text(RANGE_SQL)),
 )
 
 runs = Table(
@@ -169,7 +174,16 @@ runs = Table(
     Index(None, "job", "created_at"),
     Index(None, "job", "id"),  # the newest runs of a job
     Index(None, "job", "state", "ended_at"),  # its last good run
-    Index(None, "ended_at"),
+    # Everything that success rates are made of.
+    Index(
+        "ix_ops_runs_ended",
+        "ended_at",
+        "job",
+        "ok",
+        "failed",
+        sqlite_where=text(ENDED_SQL),
+        postgresql_where=text(ENDED_SQL),
+    ),
     Index(None, "parent_id"),
     # Lists of runs, newest first, by what is rare among them.
     Index(None, "created_at"),

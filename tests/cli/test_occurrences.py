@@ -37,11 +37,19 @@ def history(installation: Installation) -> dict[str, int]:
     return {"noon": noon, "one": one, "two": two, "three": three, "nine": nine, "last": last}
 
 
+ALL = ("--since", "2026-01-01")
+
+
+def test_by_default_the_last_31_days_are_listed(cli: RunCli, history: dict[str, int]) -> None:
+    assert "no scheduled times are recorded in this time; --since goes further back" in cli("occurrences").out
+    assert cli("occurrences", "--until", "2026-02-01", "--summary", "--json").json["count"] == 21
+
+
 # --- occurrences --------------------------------------------------------------------------------------------------
 
 
 def test_rows_are_listed_newest_first_above_the_totals(cli: RunCli, history: dict[str, int]) -> None:
-    result = cli("occurrences", "--job", HOURLY)
+    result = cli("occurrences", "--job", HOURLY, *ALL)
 
     assert result.code == 0
     rows = result.out.splitlines()
@@ -87,18 +95,18 @@ def test_a_row_has_its_run_lateness_and_blocking_run(cli: RunCli, history: dict[
 
 
 def test_summary_and_limit_do_not_change_the_totals(cli: RunCli, history: dict[str, int]) -> None:
-    whole = cli("occurrences", "--summary", "--json").json
-    first = cli("occurrences", "-n", "1", "--json").json
+    whole = cli("occurrences", *ALL, "--summary", "--json").json
+    first = cli("occurrences", *ALL, "-n", "1", "--json").json
 
     assert whole["occurrences"] == []
     assert len(first["occurrences"]) == 1
     assert whole["count"] == first["count"] == 21
-    assert "ROW" not in cli("occurrences", "--summary").out
+    assert "ROW" not in cli("occurrences", *ALL, "--summary").out
 
 
 def test_occurrences_are_filtered_by_state(cli: RunCli, history: dict[str, int]) -> None:
-    assert cli("occurrences", "--state", "skipped", "--json").json["count"] == 7
-    assert cli("occurrences", "--state", "skipped", "--state", "late", "--json").json["count"] == 8
+    assert cli("occurrences", *ALL, "--state", "skipped", "--json").json["count"] == 7
+    assert cli("occurrences", *ALL, "--state", "skipped", "--state", "late", "--json").json["count"] == 8
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,17 @@ from opsconsole.core.humanize import duration, timestamp
 if TYPE_CHECKING:
     from opsconsole.service.snapshot import OccurrenceRow
 
+RECENT = "31d"
+"""The totals of a longer history take seconds."""
+
 
 @click.command("occurrences", cls=Command)
 @click.option("--job", metavar="JOB", shell_complete=complete_job, help="List only scheduled times of this job.")
-@click.option("--since", metavar="TIME", help="List scheduled times from this time on; 24h means a day ago.")
+@click.option(
+    "--since",
+    metavar="TIME",
+    help=f"List scheduled times from this time on; 24h means a day ago.  [default: {RECENT}, or all with --until]",
+)
 @click.option("--until", metavar="TIME", help="List scheduled times before this time.")
 @click.option(
     "--state",
@@ -52,6 +59,8 @@ def command(
     """
     with open_service(load_settings(options), reads=True) as service:
         zone, at = service.queries.zone(job), now()
+        if since is None and until is None:
+            since = RECENT
         selected = OccurrenceFilter(
             job,
             tuple(OccurrenceState(state) for state in states),
@@ -74,7 +83,10 @@ def command(
         )
         return
     if not result.totals:
-        echo("no scheduled times are recorded for this selection; `opsconsole jobs` shows the next ones")
+        echo(
+            "no scheduled times are recorded in this time; --since goes further back, and `opsconsole jobs` shows the "
+            "next ones"
+        )
         return
     if not summary:
         _print_rows(result.rows)
