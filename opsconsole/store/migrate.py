@@ -13,7 +13,7 @@ from opsconsole.store import Store
 if TYPE_CHECKING:
     from alembic.config import Config
 
-NEWEST = "0013"
+NEWEST = "0014"
 """The revision that this version needs: the last file in `migrations/versions`."""
 VERSION_TABLE = "ops_schema_version"
 
