@@ -10,7 +10,17 @@ from starlette.types import ASGIApp
 
 from opsconsole.authoring.extensions import Reply
 from opsconsole.authoring.parameters import BadParameter
-from opsconsole.core.errors import BadWindow, Exit, NotAllowed, OpsconsoleError, Unavailable, UnknownJob, UnknownRun
+from opsconsole.core.errors import (
+    BadWindow,
+    Exit,
+    NotAllowed,
+    OpsconsoleError,
+    Unavailable,
+    UnknownAlert,
+    UnknownBackfill,
+    UnknownJob,
+    UnknownRun,
+)
 from opsconsole.core.text import printable_json, safe
 from opsconsole.rules.audit_search import BadAuditSearch
 from opsconsole.rules.run_search import BadRunSearch
@@ -115,10 +125,8 @@ def error_reply(error: OpsconsoleError) -> Reply:
     match error:
         case HttpError() | CommandRefused():
             return error.reply
-        case UnknownJob():
-            return Reply.error(404, "unknown_job", message)
-        case UnknownRun():
-            return Reply.error(404, "unknown_run", message)
+        case UnknownJob() | UnknownRun() | UnknownBackfill() | UnknownAlert():
+            return Reply.error(404, error.code, message)
         case BadWindow():
             return Reply.error(400, "bad_date", message, "date")
         case BadParameter():

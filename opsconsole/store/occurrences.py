@@ -110,11 +110,15 @@ def record_start(db: Connection, number: int, at: datetime, *, on_time: timedelt
 
 
 def delays(db: Connection, numbers: Sequence[int]) -> Iterator[tuple[int, timedelta]]:
-    """How long after their scheduled times the runs of these occurrences started; those that did not are left out."""
+    """How long after the times that they were due, jitter included, the runs of these occurrences started; those that
+    did not are left out.
+    """
     o, left = occurrences.c, iter(numbers)
     while page := list(islice(left, 500)):
-        query = select(o.id, o.due_at, o.started_at).where(o.id.in_(page), o.started_at.is_not(None))
-        yield from ((number, started_at - due_at) for number, due_at, started_at in db.execute(query))
+        started = (o.id.in_(page), o.started_at.is_not(None))
+        query = select(o.id, o.due_at, o.shift_seconds, o.started_at).where(*started)
+        for number, due_at, shift_seconds, started_at in db.execute(query):
+            yield number, started_at - due_at - timedelta(seconds=shift_seconds)
 
 
 def beyond_cursors(db: Connection) -> dict[str, datetime]:

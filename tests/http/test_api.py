@@ -1,0 +1,355 @@
+"""What clients read and request: lists and pages, commands of each kind, roles, repeated requests, and events."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from opsconsole.core.configuration import load
+from opsconsole.core.errors import BadSettings
+from opsconsole.http import events
+from opsconsole.http.api import OPERATIONS
+from opsconsole.http.fields import field_types, is_required
+from opsconsole.http.openapi import PLAIN
+from opsconsole.rules.actions import Verb
+from tests.conftest import Installing
+from tests.http.client import HttpClient, served
+from tests.http.conftest import SECRET
+from tests.installation import Installation
+from tests.packs import counting
+from tests.waiting import eventually
+
+VIEWER, OPERATOR = "viewer-token-of-grafana", "operator-token-of-deploy"
+CONFIG = """
+[http.tokens.grafana]
+variable = "GRAFANA_TOKEN"
+[http.tokens.deploy]
+role = "operator"
+file = "{file}"
+"""
+JOB = "counting.count"
+DAY = "2026-01-19"
+BODIES: dict[str, Any] = {"jobs": [JOB], "from": DAY, "to": DAY, "target": "counting", "since": "2h", "counted": 0}
+"""Values of required fields."""
+
+
+@pytest.fixture
+def place(installing: Installing, tmp_path: Path, redis_url: str) -> Installation:
+    """An installation with $CRON_SECRET and two more tokens; asha's item succeeds, ben's fails."""
+    file = tmp_path / "deploy.token"
+    file.write_text(OPERATOR + "\n")
+    file.chmod(0o600)
+    found = installing(
+        database_url=f"sqlite:///{tmp_path / 'ops.db'}",
+        redis_url=redis_url,
+        packs="tests.packs.counting,jobs.attempts,jobs.practice",
+        environ={"CRON_SECRET": SECRET, "OPSCONSOLE_ENGINE__EXECUTOR": "inline", "GRAFANA_TOKEN": VIEWER},
+        config=CONFIG.format(file=file),
+    )
+    counting.put(found.data, {"asha": "fine", "ben": "fails"})
+    return found
+
+
+@pytest.fixture
+def viewer(place: Installation) -> Iterator[HttpClient]:
+    """A client whose token may only view, of an installation that is led."""
+    with served(place) as connected, place.leading() as engine:
+        eventually(lambda: engine.is_leading, "it is leading")
+        yield HttpClient(connected.address, VIEWER)
+
+
+@pytest.fixture
+def operator(viewer: HttpClient) -> HttpClient:
+    """A client of the same installation whose token may do everything."""
+    return HttpClient(viewer.address, OPERATOR)
+
+
+def ok(response: Any, status: int = 200) -> dict[str, Any]:
+    assert response.status == status, response.body
+    document: dict[str, Any] = response.json
+    assert document["success"] is True
+    return document
+
+
+def ended_run(place: Installation, client: HttpClient, day: str = DAY) -> int:
+    started = ok(client.request("POST", f"/api/cron/run/{JOB}", {"date": day}), 202)
+    number: int = started["run"]["id"]
+    assert place.service.commands.wait_for_run(number, 20) is not None
+    return number
+
+
+def test_a_run_is_listed_shown_and_retried_with_its_failures_and_log(
+    place: Installation, viewer: HttpClient, operator: HttpClient
+) -> None:
+    numbers = [ended_run(place, operator, f"2026-01-{day}") for day in (17, 18, 19)]
+
+    first = ok(viewer.get(f"/api/runs?q={JOB.replace('.', '%20')}&state=partial,failed&limit=2"))
+    last = ok(viewer.get(f"/api/runs?limit=2&before={first['next']}"))
+    shown = ok(viewer.get(f"/api/runs/{numbers[0]}"))["run"]
+    failures = ok(viewer.get(f"/api/runs/{numbers[0]}/failures"))
+    log = ok(viewer.get(f"/api/runs/{numbers[0]}/log"))
+    retried = ok(operator.request("POST", f"/api/runs/{numbers[0]}/retry"), 202)["run"]
+    mine = ok(operator.get("/api/runs?q=mine"))["runs"]
+
+    assert [run["id"] for run in first["runs"] + last["runs"]] == numbers[::-1]
+    assert (first["total"], last["next"]) == (3, None)
+    assert (shown["state"], shown["ok"], shown["failed"], shown["requested_by"]) == ("partial", 1, 1, "deploy")
+    assert shown["causes"][0]["items"] == ["ben"]
+    assert [each["item"] for each in failures["failures"]] == ["ben"]
+    assert failures["next"] is None
+    assert "partial" in log["log"][-1]["line"]
+    assert retried["window"] == "2026-01-17"
+    assert retried["id"] in [run["id"] for run in mine]
+
+
+def test_jobs_scheduled_times_and_explanations_are_read(viewer: HttpClient) -> None:
+    jobs = {each["job"]: each for each in ok(viewer.get("/api/jobs"))["jobs"]}
+    details = ok(viewer.get("/api/jobs/cacheAttemptDay"))["details"]
+    why = ok(viewer.get("/api/why?job=attempts.cache_day"))["why"]
+    occurrences = ok(viewer.get("/api/occurrences?since=2h"))
+    families = ok(viewer.get("/api/cache/families?count=true"))["families"]
+
+    assert jobs["attempts.cache_day"]["tz"] == "Asia/Kolkata"
+    assert len(details["scheduled"]) == 10
+    assert why["answers"]
+    assert occurrences["occurrences"] == []
+    assert {"attempts.day", "practice.config"} <= {each["name"] for each in families}
+
+
+def test_every_command_has_a_route_and_works(place: Installation, viewer: HttpClient, operator: HttpClient) -> None:
+    done = ended_run(place, operator)
+    planned = ok(
+        operator.request("POST", "/api/backfills", {"jobs": [JOB], "from": "2026-01-01", "to": "2026-01-03"}), 201
+    )["backfill"]
+    ok(operator.request("POST", f"/api/backfills/{planned['id']}/apply"))
+    ok(operator.request("POST", "/api/jobs/counting/pause", {"for": "2h", "note": "maintenance"}))
+    paused = {each["job"]: each["pauses"] for each in ok(viewer.get("/api/jobs"))["jobs"]}
+    ok(operator.request("POST", "/api/jobs/counting/resume"))
+    ok(operator.request("POST", "/api/silences", {"target": JOB, "note": "known"}))
+    silences = ok(viewer.get("/api/alerts"))["silences"]
+    ok(operator.request("POST", "/api/silences/end", {"target": JOB}))
+    counted = ok(operator.get("/api/cache/count?user=asha"))
+    cleared = ok(operator.request("POST", "/api/cache/families/clear", {"user": "asha", "counted": counted["keys"]}))
+    again = operator.request("POST", f"/api/runs/{done}/cancel", {"note": "too late"})
+    audit = ok(viewer.get("/api/audit?limit=4"))
+
+    assert planned["to_run"] == 3
+    assert paused[JOB][0]["requested_by"] == "deploy"
+    assert (silences[0]["by"], silences[0]["note"]) == ("deploy", "known")
+    assert cleared["cleared"] == counted["keys"] == 0
+    assert (again.status, again.code) == (409, "refused")
+    assert {row["actor"] for row in audit["rows"]} == {"deploy"}
+    assert {operation.verb for operation in OPERATIONS} - {None} == set(Verb)
+
+
+def test_a_viewer_may_request_nothing_and_each_attempt_is_audited(place: Installation, viewer: HttpClient) -> None:
+    posts = [operation for operation in OPERATIONS if operation.method == "POST"]
+    for operation in posts:
+        path = operation.path.format(job=JOB, run=1, backfill=1, alert=1)
+        names = [name for name in field_types(operation.request) if f"{{{name}}}" not in operation.path]
+        body = {name: BODIES[name] for name in names if is_required(operation.request, name)}
+        extra = {"user": "asha"} if operation.verb is Verb.CLEAR else {"job": JOB} if "/retry" in path else {}
+
+        refused = viewer.request("POST", path, body | {name: extra[name] for name in extra if name in names})
+
+        assert refused.status in (403, 404), path
+        assert refused.status == 403 or refused.code in ("unknown_run", "unknown_backfill", "unknown_alert"), path
+    rows = place.service.audit.newest(limit=100)
+    assert {(row.who, row.outcome) for row in rows} == {("grafana", "requested"), ("grafana", "refused")}
+    assert place.service.queries.runs(limit=1) == []
+    assert place.service.queries.pauses() == []
+    assert place.service.backfills.newest(limit=1) == []
+
+
+def test_a_repeated_request_is_carried_out_once(place: Installation, operator: HttpClient) -> None:
+    key = {"Idempotency-Key": "cron 2026-01-19"}
+    first, second = (operator.request("POST", f"/api/cron/run/{JOB}", {"date": DAY}, key) for _ in range(2))
+    other = operator.request("POST", "/api/cron/run/attempts.cache_day", {"date": DAY}, key)
+    invalid = operator.request("POST", f"/api/cron/run/{JOB}", {"date": DAY}, {"Idempotency-Key": ""})
+    of_another = HttpClient(operator.address, SECRET).request("POST", "/api/jobs/all/pause", {}, key)
+
+    assert ok(first, 202)["run"]["id"] == ok(second, 202)["run"]["id"]
+    assert (other.status, other.code) == (409, "refused")
+    assert (invalid.status, invalid.code) == (400, "bad_key")
+    ok(of_another)
+    assert len(place.service.queries.runs(limit=10)) == 1
+
+
+def test_wrong_fields_are_named(viewer: HttpClient, operator: HttpClient) -> None:
+    wrong = [
+        (viewer.get("/api/runs?limit=0"), "limit"),
+        (viewer.get("/api/runs?state=running,gone"), "state"),
+        (viewer.get("/api/runs?q=by"), "q"),
+        (viewer.get("/api/runs?since=soon"), "since"),
+        (viewer.get("/api/runs?since=1h&until=2h"), "since"),
+        (viewer.get("/api/runs/first"), "run"),
+        (viewer.get("/api/runs?colour=red"), "colour"),
+        (viewer.get("/api/why"), "job"),
+        (viewer.get("/api/cache/count"), "user"),
+        (operator.request("POST", "/api/jobs/all/pause", {"for": "forever"}), "for"),
+        (operator.request("POST", "/api/jobs/all/pause", {"note": 5}), "note"),
+        (operator.request("POST", "/api/cache/families/clear", {"user": "a"}), "counted"),
+        (operator.request("POST", f"/api/cron/run/{JOB}", {"params": {"no": 1}}), "params"),
+    ]
+
+    for response, field in wrong:
+        assert (response.status, response.json["error"].get("field")) == (400, field), response.body
+    assert viewer.get("/api/runs/999999").code == "unknown_run"
+    assert viewer.get("/api/jobs/nothing").code == "unknown_job"
+
+
+def test_the_document_has_every_route_and_those_of_packs(viewer: HttpClient) -> None:
+    document = viewer.get("/openapi.json").json
+
+    described = {f"{method.upper()} {path}" for path, item in document["paths"].items() for method in item}
+    assert {f"{each.method} {each.path}" for each in OPERATIONS} <= described
+    assert {f"GET {path}" for path in PLAIN} <= described
+    assert {"GET /cache/attempt-day/{user}/{date}", "POST /api/cache/clear"} <= described
+    assert document["components"]["schemas"]["RunDetails"]["properties"]["state"]
+
+
+def test_metrics_count_what_happens(place: Installation, operator: HttpClient) -> None:
+    def scrape() -> dict[str, float]:
+        text = operator.get("/metrics").body.decode()
+        lines = (line.rpartition(" ") for line in text.splitlines() if line and not line.startswith("#"))
+        return {name: float(value) for name, _, value in lines}
+
+    before = scrape()
+    ended_run(place, operator)
+    operator.get("/api/runs/1")
+    after = scrape()
+    again = scrape()
+
+    assert before["opsconsole_leading"] == before["opsconsole_store_up"] == before["opsconsole_redis_up"] == 1
+    assert f'opsconsole_runs_total{{job="{JOB}",state="partial"}}' not in before
+    for figures in (after, again):
+        assert figures[f'opsconsole_runs_total{{job="{JOB}",state="partial"}}'] == 1
+        assert figures[f'opsconsole_items_total{{job="{JOB}",outcome="ok"}}'] == 1
+        assert figures[f'opsconsole_run_duration_seconds_count{{job="{JOB}"}}'] == 1
+        assert sum(value for name, value in figures.items() if name.startswith("opsconsole_failures_total")) == 1
+    assert after['opsconsole_http_requests_total{method="GET",route="/api/runs/{run}",status="200"}'] == 1
+    assert after["process_resident_memory_bytes"] > 0
+
+
+# --- events -------------------------------------------------------------------------------------------------------
+
+
+class Follower:
+    """Reads the events of a client in a thread, head and chunk sizes included."""
+
+    def __init__(self, client: HttpClient, last: str = "") -> None:
+        resume = f"Last-Event-ID: {last}\r\n" if last else ""
+        head = f"GET {events.PATH} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {client.secret}\r\n{resume}\r\n"
+        self._socket = client.connect()
+        self._socket.sendall(head.encode())
+        self.lines: list[str] = []
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        with self._socket, self._socket.makefile("rb") as received:
+            for line in received:
+                self.lines.append(line.decode().rstrip())
+
+    def leave(self) -> None:
+        """Closes the connection."""
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the server has closed the connection."""
+        return not self._thread.is_alive()
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        """The data of the events of a kind."""
+        found = zip(self.lines, self.lines[1:], strict=False)
+        return [
+            json.loads(data[6:]) for event, data in found if event == f"event: {kind}" and data.startswith("data: ")
+        ]
+
+    @property
+    def ids(self) -> list[str]:
+        return [line[4:] for line in self.lines if line.startswith("id: ")]
+
+
+def test_events_follow_a_run_resume_and_end_with_the_server(place: Installation) -> None:
+    with place.leading() as engine, served(place) as connected:
+        eventually(lambda: engine.is_leading, "it is leading")
+        operator = HttpClient(connected.address, OPERATOR)
+        follower = Follower(HttpClient(connected.address, VIEWER))
+        eventually(lambda: follower.of("leader") != [], "the state is sent")
+        number = ended_run(place, operator)
+        eventually(lambda: any(run["state"] == "partial" for run in follower.of("run")), "the end of the run is sent")
+        resumed = Follower(HttpClient(connected.address, VIEWER), last=follower.ids[0])
+        eventually(lambda: resumed.of("run") != [], "what was missed is sent")
+        fresh = Follower(HttpClient(connected.address, VIEWER), last="another-5")
+        eventually(lambda: fresh.of("state") != [], "an unknown place starts from the state")
+
+    assert "content-type: text/event-stream; charset=utf-8" in follower.lines
+    assert {run["id"] for run in follower.of("run") + resumed.of("run")} == {number}
+    assert resumed.of("state") == []
+    eventually(lambda: follower.has_ended and resumed.has_ended and fresh.has_ended, "the streams end with the server")
+
+
+def test_the_number_of_followers_is_limited_and_a_heartbeat_keeps_them(
+    viewer: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "MAX_CLIENTS", 2)
+    monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0.05)
+    followers = [Follower(viewer) for _ in range(2)]
+    eventually(lambda: all(": heartbeat" in each.lines for each in followers), "heartbeats are sent")
+
+    refused = viewer.get(events.PATH)
+    for follower in followers:
+        follower.leave()
+
+    assert (refused.status, refused.code) == (503, "busy")
+    eventually(lambda: viewer.request("HEAD", events.PATH).status == 200, "there is room for others")
+
+
+# --- tokens -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        ('variable = "SHORT"', "http.tokens.grafana: the token in $SHORT has fewer than 16 characters"),
+        ('variable = "MISSING"', "http.tokens.grafana: $MISSING is not set"),
+        ('variable = "CRON_SECRET"', "http.tokens.grafana is the same as CRON_SECRET; each needs a secret of its own"),
+        ('variable = "UMLAUT"', "http.tokens.grafana: the token in $UMLAUT has characters that HTTP headers"),
+        ('file = "/no/where"', "http.tokens.grafana.file: /no/where cannot be read: No such file or directory"),
+        ("", "http.tokens.grafana needs either a file or a variable that holds the token"),
+        ('variable = "LONG"\nrole = "admin"', "http.tokens.grafana.role must be viewer or operator"),
+    ],
+)
+def test_a_token_that_cannot_be_used_is_named(tmp_path: Path, lines: str, problem: str) -> None:
+    config = tmp_path / "opsconsole.toml"
+    config.write_text(f"[http.tokens.grafana]\n{lines}\n")
+    environ = {"SHORT": "short", "LONG": "long-enough-for-us-all", "UMLAUT": "gehëim" * 4, "CRON_SECRET": SECRET}
+
+    with pytest.raises(BadSettings) as refused:
+        load(config, folder=tmp_path, environ=environ, search=False)
+
+    assert [each for each in refused.value.problems if problem in each]
+    assert not [each for each in refused.value.problems if SECRET in each or "gehëim" in each]
+
+
+def test_tokens_come_from_variables_too_and_are_never_shown(tmp_path: Path) -> None:
+    environ = {
+        "OPSCONSOLE_HTTP__TOKENS__GRAFANA__VARIABLE": "GRAFANA_TOKEN",
+        "OPSCONSOLE_HTTP__TOKENS__GRAFANA__ROLE": "viewer",
+        "GRAFANA_TOKEN": VIEWER,
+    }
+
+    settings = load(folder=tmp_path, environ=environ, search=False)
+
+    assert [(token.name, token.role) for token in settings.http_tokens] == [("grafana", "viewer")]
+    assert settings.effective()["http.tokens.grafana"] == "viewer, from $GRAFANA_TOKEN"
+    assert VIEWER not in repr(settings)
