@@ -53,8 +53,8 @@ SUMMARIES = {
     "tables": "Show the sizes of tables and unused indexes.",
     "unack": "End an acknowledgement.",
     "unsilence": "End a silence.",
-    "worker": "Execute batches for a leader on this or another machine.",
     "why": "Explain why a job ran or did not run at a time.",
+    "worker": "Execute batches for a leader on this or another machine.",
 }
 
 EXAMPLES = """\b

@@ -22,13 +22,13 @@ _numbers = count(1)
 class BrokerServer:
     """A Redis server on a unix socket that may be killed and started again; with `keeps`, it has its data then."""
 
-    def __init__(self, folder: Path, *, keeps: bool = True) -> None:
+    def __init__(self, folder: Path, *, keeps: bool = True, syncs: str = "always") -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._keeps = folder, keeps
         socket = folder / "s"
         self.url = f"unix://{socket}?db=0"
         self._command = [str(find_server()), "--port", "0", "--unixsocket", str(socket), "--dir", str(folder)]
-        self._command += ["--save", "", "--appendonly", "yes" if keeps else "no", "--appendfsync", "always"]
+        self._command += ["--save", "", "--appendonly", "yes" if keeps else "no", "--appendfsync", syncs]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
