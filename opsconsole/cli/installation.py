@@ -46,6 +46,7 @@ def find_problems(settings: Settings) -> list[str]:
     problems += _store(settings)
     problems += _data(settings, packs)
     problems += _redis_problems(settings)
+    problems += _broker_problems(settings)
     return problems
 
 
@@ -256,6 +257,29 @@ def _redis_problems(settings: Settings) -> Iterator[str]:
         yield "Redis is a read-only replica; give the address of its primary, or one that follows it"
     elif server.kind in UNSUPPORTED:
         yield f"redis.url {masked(settings.redis_url)}: {UNSUPPORTED[server.kind]}"
+
+
+def _broker_problems(settings: Settings) -> Iterator[str]:
+    if settings.broker_url is None:
+        return
+    where = f"celery.broker_url {masked(settings.broker_url)}"
+    try:
+        server = inspect(settings.broker_url.reveal())
+    except OpsconsoleError as error:
+        reason = error.reason if isinstance(error, Unavailable) else error.sentence
+        yield f"{where}: the broker is unreachable: {reason}"
+        return
+    if server.kind is ServerKind.REPLICA:
+        yield f"{where}: it is a read-only replica; give the address of its primary"
+    elif server.kind in UNSUPPORTED:
+        yield f"{where}: {UNSUPPORTED[server.kind]}"
+    elif server.policy is None:
+        yield f"{where}: its maxmemory-policy is unknown, as its user may not run INFO; allow it, or check it yourself"
+    elif server.policy != "noeviction":
+        yield (
+            f"{where}: its maxmemory-policy is {server.policy}, so it may evict batches and results; "
+            "run CONFIG SET maxmemory-policy noeviction there, and set it in its configuration"
+        )
 
 
 def _redis_notes(server: Server) -> Iterator[str]:

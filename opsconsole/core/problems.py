@@ -44,6 +44,7 @@ class Work(StrEnum):
     ADMISSION = "admission"
     AUDIT_SEAL = "audit_seal"
     WORKERS = "workers"
+    ATTACHED_WORKERS = "attached_workers"
     BACKGROUND_COMMANDS = "background_commands"
     STALENESS_CHECKS = "staleness_checks"
     CACHE_SIZES = "cache_sizes"

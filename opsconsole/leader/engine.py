@@ -224,7 +224,10 @@ class Engine:
             Work.BACKFILLS: lambda: backfills.advance(*leading, term.containment, only_command=only),
             Work.ADMISSION: runner.admit,
         }
-        every_second: dict[Work, Callable[[], object]] = {Work.WORKERS: runner.check_workers}
+        every_second: dict[Work, Callable[[], object]] = {
+            Work.WORKERS: runner.check_workers,
+            Work.ATTACHED_WORKERS: term.attached_workers.announce,
+        }
         if only is None:
             every_second |= {
                 Work.SCHEDULE: term.scheduler.heartbeat,

@@ -15,7 +15,7 @@ from opsconsole.authoring.job import Job
 from opsconsole.authoring.parameters import BadParameter
 from opsconsole.authoring.run import Run, RunState, Trigger
 from opsconsole.core.clock import Clock
-from opsconsole.core.errors import OpsconsoleError, UnknownRun
+from opsconsole.core.errors import OpsconsoleError, Unavailable, UnknownRun
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.humanize import duration
 from opsconsole.leader.containment import Containment
@@ -44,6 +44,15 @@ Taken = tuple[LiveRun, RunWrites]
 
 class TooFewWorkers(OpsconsoleError):
     """There are fewer worker processes than configured."""
+
+
+class NoWorkers(Unavailable):
+    """Nothing can be executed: no worker is attached, or the broker is unreachable."""
+
+    @property
+    def sentence(self) -> str:
+        """The whole message, one line."""
+        return self.reason
 
 
 class UnreadableRun(OpsconsoleError):
@@ -102,9 +111,12 @@ class Runner:
         next(self._results)
 
     def check_workers(self) -> None:
-        """Raises TooFewWorkers when worker processes do not start."""
-        if self._executor.problem is not None:
-            raise TooFewWorkers(self._executor.problem)
+        """Raises NoWorkers when nothing can be executed, and TooFewWorkers when worker processes do not start."""
+        problem, lacks = self._executor.problem, self._executor.lacks
+        if problem is not None and lacks is not None:
+            raise NoWorkers(lacks, problem)
+        if problem is not None:
+            raise TooFewWorkers(problem)
 
     # --- starting -----------------------------------------------------------------------------------------------
 

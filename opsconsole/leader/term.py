@@ -11,6 +11,7 @@ from opsconsole.core.clock import Clock
 from opsconsole.core.problems import Problem
 from opsconsole.core.settings import Settings
 from opsconsole.core.supervision import Supervisor
+from opsconsole.leader.attached_workers import AttachedWorkers
 from opsconsole.leader.background_tasks import BackgroundTasks
 from opsconsole.leader.containment import Containment
 from opsconsole.leader.empty_checks import EmptyChecks
@@ -115,6 +116,7 @@ class Term:
             check_lease=leadership.check,
         )
         closing.callback(self.runner.close)
+        self.attached_workers = AttachedWorkers(store, lambda: executor.attached, token, now)
         self.reporting = Reporting(
             store,
             catalog,

@@ -25,16 +25,20 @@ class WaitReason(StrEnum):
     EXCLUSIVE = "exclusive"
     AFTER = "after"
     CAPACITY = "capacity"
+    WORKERS = "workers"
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """What a run waits for: another run with its job and window, unless the reason is `capacity` or `earlier_run`."""
+    """What a run waits for: another run with its job and window, unless the reason is `capacity` or `earlier_run`. For
+    `workers`, `detail` is why nothing can be executed.
+    """
 
     reason: WaitReason
     run: int | None = None
     job: str | None = None
     window: str | None = None
+    detail: str = ""
 
 
 def admissions(

@@ -168,6 +168,8 @@ def _ran(record: OccurrenceRecord, evidence: Evidence) -> Parts:
     else:
         yield f"{verb}: run {run.id} started{delay} and {ended}"
     yield proof_of_run(run)
+    if evidence.waits is not None:
+        yield f"it waits for {evidence.waits}"
     if record.state is OccurrenceState.LATE and record.recorded_at - record.due_at - record.shift <= ON_TIME:
         yield "it was planned on time, but its run had to wait before it could start"
 

@@ -19,11 +19,11 @@ from opsconsole.core.errors import OpsconsoleError, UnknownJob, UnknownRun
 from opsconsole.core.retention import DEFAULTS, RetentionSection
 from opsconsole.core.times import parse_time
 from opsconsole.rules.actions import parse_date
-from opsconsole.rules.admission import admissions
 from opsconsole.rules.backfill import scheduled_time
 from opsconsole.rules.explain import Evidence, explain, matches
 from opsconsole.rules.time_reading import describe, read_time
 from opsconsole.service import wording
+from opsconsole.service.runs import waits
 from opsconsole.service.snapshot import Explanation, OccurrenceRow, Occurrences, OccurrenceTotal
 from opsconsole.store import lease, occurrences as history, pauses, runs
 from opsconsole.store.registrations import registrations
@@ -168,8 +168,8 @@ def _evidence(
 
 def _waits_for(db: Connection, catalog: Catalog, run: Run, now: datetime) -> str | None:
     """What a queued run waits for."""
-    waiting = admissions(runs.unfinished(db), lambda name: _loaded(catalog, name), now)
-    return next((wording.wait(wait) for each, wait in waiting if wait is not None and each.id == run.id), None)
+    wait = waits(db, catalog, runs.unfinished(db), now).get(run.id)
+    return None if wait is None else wording.wait(wait)
 
 
 def _run(db: Connection, number: int | None) -> Run | None:

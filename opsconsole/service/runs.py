@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -12,11 +12,12 @@ from opsconsole.authoring.job import Job
 from opsconsole.authoring.run import TERMINAL, Run, RunState
 from opsconsole.core.database import Connection
 from opsconsole.core.humanize import words
-from opsconsole.rules.admission import admissions
+from opsconsole.core.problems import Work
+from opsconsole.rules.admission import Wait, WaitReason, admissions
 from opsconsole.rules.job_history import usual_duration
 from opsconsole.rules.schedule import next_run
 from opsconsole.service.snapshot import BatchCell, Cause, JobCard, JobHistory, Progress, RunPage
-from opsconsole.store import batches, failing, occurrences, runs
+from opsconsole.store import batches, failing, lease, occurrences, runs
 from opsconsole.store.job_runs import LISTED
 from opsconsole.store.statistics import Rates
 
@@ -76,8 +77,20 @@ def _next_at(catalog: Catalog, job: Job, now: datetime, ran: Collection[datetime
 def live(db: Connection, catalog: Catalog, now: datetime) -> tuple[Progress, ...]:
     """The active runs."""
     active = runs.unfinished(db)
-    waiting = {run.id: wait for run, wait in admissions(active, lambda name: _job(catalog, name), now)}
+    waiting = waits(db, catalog, active, now)
     return tuple(replace(_progress(run, catalog, now), waits=waiting.get(run.id)) for run in active)
+
+
+def waits(db: Connection, catalog: Catalog, active: Sequence[Run], now: datetime) -> dict[int, Wait]:
+    """What active runs wait for: before they start, and running ones for a worker."""
+    decided = admissions(active, lambda name: _job(catalog, name), now)
+    found = {run.id: wait for run, wait in decided if wait is not None}
+    held = lease.read(db)
+    lacking = [each for each in held.problems if each.work == Work.WORKERS and each.dependency] if held else []
+    if lacking:
+        wait = Wait(WaitReason.WORKERS, detail=lacking[0].reason)
+        found |= {run.id: wait for run in active if run.state is RunState.RUNNING}
+    return found
 
 
 def histories(
@@ -120,9 +133,12 @@ def page(db: Connection, catalog: Catalog, number: int, now: datetime) -> RunPag
         items = [item for cause in causes for item in cause.items]
         last_runs, failed_in = failing.failures_of_items(db, run.job, items, last=LAST_RUNS)
     job = _job(catalog, run.job)
+    progress = _progress(run, catalog, now)
+    if run.state is RunState.RUNNING:
+        progress = replace(progress, waits=waits(db, catalog, [run], now).get(run.id))
     return RunPage(
         at=now,
-        progress=_progress(run, catalog, now),
+        progress=progress,
         grid=tuple(BatchCell(*cell) for cell in batches.grid(db, number, limit=MAX_BATCHES)),
         causes=tuple(causes),
         log=tuple(runs.log_lines(db, number, limit=LOG_LINES)),

@@ -31,6 +31,8 @@ def wait(wait: Wait) -> str:
             return str(wait.job)
         case WaitReason.CAPACITY:
             return "a free slot: the maximum number of runs is running"
+        case WaitReason.WORKERS:
+            return f"a worker: {wait.detail}"
 
 
 def stop(stop: Stop) -> str:

@@ -18,7 +18,9 @@ GONE_AFTER = timedelta(seconds=20)
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """An attached process. `interface` is `console` or `headless`; `screen` is the open page."""
+    """An attached process. `interface` is `console`, `headless` or `worker`; `screen` is the open page, or what a
+    worker does.
+    """
 
     owner: str
     who: str

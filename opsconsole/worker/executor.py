@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol, Self
 
 from opsconsole.rules.system_health import WorkerLoss
@@ -21,6 +23,19 @@ class Feed(Protocol):
     def send(self, starving_only: bool, /) -> Work | None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class AttachedWorker:
+    """A worker on this or another machine: how many batches it executes, of how many at once."""
+
+    id: str
+    who: str
+    host: str
+    pid: int
+    since: datetime
+    busy: int
+    slots: int
+
+
 Stopped = Callable[[Work], bool]
 """Whether running work is to be ended."""
 
@@ -34,13 +49,21 @@ class Executor(Protocol):
     when there are none: the caller keeps control, and records what came before together. Closing it, or its results,
     ends running work.
 
-    `problem` is why it has fewer workers than it should; None while nothing is wrong. `losses` are the last workers
-    that ended, or were ended, while they worked; other threads may read it. `withdraw` takes back the work of a run
-    that no worker has begun: its results are lost as STOPPED. `wake` ends a wait for results; any thread may call it.
+    `problem` is why it has fewer workers than it should; None while nothing is wrong. `lacks` names the dependency
+    without which nothing can be executed now, if any. `attached` are its workers on other machines. `losses` are the
+    last workers that ended, or were ended, while they worked; other threads may read it. `withdraw` takes back the work
+    of a run that no worker has begun: its results are lost as STOPPED. `wake` ends a wait for results; any thread may
+    call it.
     """
 
     @property
     def problem(self) -> str | None: ...
+
+    @property
+    def lacks(self) -> str | None: ...
+
+    @property
+    def attached(self) -> Sequence[AttachedWorker]: ...
 
     @property
     def losses(self) -> Sequence[WorkerLoss]: ...

@@ -8,7 +8,7 @@ from opsconsole.authoring.batch import Batch, Lost
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.context import Resources
 from opsconsole.rules.system_health import WorkerLoss
-from opsconsole.worker.executor import Feed, Results, Stopped
+from opsconsole.worker.executor import AttachedWorker, Feed, Results, Stopped
 from opsconsole.worker.messages import PlanningResult
 from opsconsole.worker.planning import plan
 from opsconsole.worker.work import work
@@ -20,6 +20,8 @@ class Inline:
     """The executor without processes. It cannot enforce time limits."""
 
     problem: str | None = None
+    lacks: str | None = None
+    attached: tuple[AttachedWorker, ...] = ()
     losses: tuple[WorkerLoss, ...] = ()
 
     def __init__(self, catalog: Catalog, tools: Resources) -> None:

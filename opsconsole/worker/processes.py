@@ -22,7 +22,7 @@ from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.supervision import log_failure
 from opsconsole.rules.system_health import WorkerLoss
 from opsconsole.worker.descendants import end_abandoned
-from opsconsole.worker.executor import Feed, Results, Stopped
+from opsconsole.worker.executor import AttachedWorker, Feed, Results, Stopped
 from opsconsole.worker.handle import CHUNK_BYTES, NotAnAnswer, Worker, lost
 from opsconsole.worker.lease_deadline import LeaseDeadline
 from opsconsole.worker.messages import Counted, Counting, Result, Work
@@ -58,6 +58,9 @@ class Processes:
     `wiring` is the value of `Settings.for_workers`; `errors` is a file for the output of the workers. They end
     themselves when the `lease` is over. `tag_of` gives the log tag of a job.
     """
+
+    lacks: str | None = None
+    attached: tuple[AttachedWorker, ...] = ()
 
     def __init__(
         self,

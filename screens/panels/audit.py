@@ -201,12 +201,14 @@ def attached_rows(view: View, cells: int, room: int) -> list[Line]:
 
 
 def attached_end(view: View) -> Line:
-    """How many consoles and headless processes there are."""
+    """How many consoles, headless processes and workers there are."""
     found = view.snapshot.attached
     consoles = sum(each.interface == "console" for each in found)
-    others = len(found) - consoles
+    workers = sum(each.interface == "worker" for each in found)
+    others = len(found) - consoles - workers
     parts = [humanize.count(consoles, "console")] if consoles else []
     parts += [f"{others} headless"] if others else []
+    parts += [humanize.count(workers, "worker")] if workers else []
     return line(Piece(" · ".join(parts), "quiet")) if parts else EMPTY
 
 

@@ -132,7 +132,7 @@ def _state(progress: Progress, now: datetime, cells: int) -> Line:
         parts += [dot, Piece(f"{humanize.duration(round(progress.seconds_left))} left")]
     if run.attempt > 1:
         parts += [dot, Piece(f"attempt {run.attempt}", "warn")]
-    if progress.waits is not None and run.state is RunState.INTERRUPTED:
+    if progress.waits is not None and run.state in (RunState.INTERRUPTED, RunState.RUNNING):
         parts += [dot, Piece("waits for ", "warn"), text(wording.wait(progress.waits), "warn")]
     part = share(run)
     if run.state is RunState.RUNNING and part is not None:

@@ -112,7 +112,7 @@ def _queued_row(view: View, first: Progress, count: int, cells: int) -> tuple[Li
 
 def _live(view: View, progress: Progress, cells: int) -> tuple[Line, ...]:
     run = progress.run
-    if run.state is not RunState.RUNNING:
+    if run.state is not RunState.RUNNING or progress.waits is not None:
         return _waiting(view, progress, cells)
     cancel = stopping(run, view.now)
     part = share(run)
@@ -155,9 +155,9 @@ def _waiting(view: View, progress: Progress, cells: int, count: int = 1) -> tupl
 
 
 def waiting(progress: Progress, now: datetime, *, has_leader: bool) -> Line:
-    """What a queued or interrupted run waits for."""
-    is_interrupted = progress.run.state is not RunState.QUEUED
-    style = "quiet" if has_leader and not is_interrupted else "warn"
+    """What a run waits for: one that is queued or interrupted, or a running one that lacks a worker."""
+    is_interrupted = progress.run.state is RunState.INTERRUPTED
+    style = "quiet" if has_leader and progress.run.state is RunState.QUEUED else "warn"
     if progress.waits is not None:
         prefix = "interrupted, waits for " if is_interrupted else "waits for "
         return line(Piece(prefix, style), text(wording.wait(progress.waits), style))

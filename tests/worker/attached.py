@@ -28,7 +28,16 @@ class BrokerServer:
         socket = folder / "s"
         self.url = f"unix://{socket}?db=0"
         self._command = [str(find_server()), "--port", "0", "--unixsocket", str(socket), "--dir", str(folder)]
-        self._command += ["--save", "", "--appendonly", "yes" if keeps else "no", "--appendfsync", syncs]
+        self._command += [
+            "--save",
+            "",
+            "--appendonly",
+            "yes" if keeps else "no",
+            "--appendfsync",
+            syncs,
+            "--maxmemory-policy",
+            "noeviction",
+        ]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -78,7 +87,7 @@ def environ(broker_url: str, *, slots: int = 1) -> dict[str, str]:
 class WorkerProcess:
     """`opsconsole worker` for an installation, with its log."""
 
-    def __init__(self, place: Installation, fork_server: ForkServer, *, more: dict[str, str] | None = None) -> None:
+    def __init__(self, place: Installation, fork_server: ForkServer) -> None:
         folder = place.settings.folder
         self.log = folder / f"worker{next(_numbers)}.log"
         environ = {
@@ -89,9 +98,9 @@ class WorkerProcess:
             **place.environ,
             "OPSCONSOLE_STORE__URL": place.settings.store_url.reveal(),
             "OPSCONSOLE_DATA__URL": place.settings.data_url.reveal(),
-            **(more or {}),
         }
-        self.process: Child = fork_server.start(["worker", "--log-text"], environ, output=self.log)
+        options = ["--config", str(place.settings.source)] if place.settings.source is not None else []
+        self.process: Child = fork_server.start([*options, "worker", "--log-text"], environ, output=self.log)
 
     def has_logged(self, words: str) -> bool:
         """Whether its log contains these words."""

@@ -15,10 +15,12 @@ from opsconsole.calendar.windows import Window
 from opsconsole.core.clock import boottime
 from opsconsole.worker.celery.broker import Broker
 from opsconsole.worker.celery.executor import CeleryExecutor
+from opsconsole.worker.celery.fingerprint import leading, problem
 from opsconsole.worker.celery.messages import Answer, Attachment, Leading, Seen
 from opsconsole.worker.celery.tasks import MAX_SENT, Task, Trouble
 from opsconsole.worker.lease_deadline import LeaseDeadline
 from opsconsole.worker.messages import Planning, PlanningResult, Result, Work
+from tests.conftest import Installing
 from tests.waiting import PATIENCE_SECONDS, eventually
 from tests.worker.attached import BrokerServer, broker_server
 
@@ -266,6 +268,32 @@ def test_an_unreachable_broker_is_a_problem_and_breaks_the_runs_in_the_end(
     assert problem is not None
     assert problem.startswith("the broker is unreachable: ")
     assert [isinstance(each, BatchResult) and (each.broken, each.again) for each in broken] == [("broker", KEYS)] * 2
+
+
+@pytest.mark.parametrize(
+    ("leader", "why"),
+    [
+        (Leading(9, "delhi", "1", "code", "settings"), None),
+        (Leading(9, "delhi", "2", "other", "other"), "the leader on delhi runs opsconsole 2, and this is 1: "),
+        (Leading(9, "delhi", "1", "other", "settings"), "the code of the leader on delhi differs from the code here: "),
+        (Leading(9, "delhi", "1", "code", "other"), "the leader on delhi has other jobs or other settings of jobs: "),
+    ],
+)
+def test_a_worker_of_another_installation_may_not_work_for_a_leader(leader: Leading, why: str | None) -> None:
+    found = problem(Leading(0, "mumbai", "1", "code", "settings"), leader)
+
+    assert found is None if why is None else found is not None and found.startswith(why)
+
+
+def test_digests_differ_with_the_settings_of_jobs(installing: Installing) -> None:
+    how = {"database_url": None, "redis_url": "unix:///nowhere/redis.sock", "packs": "tests.packs.counting"}
+    places = [installing(**how), installing(**how), installing(**how, config='[jobs."counting.count"]\nbatch = 5\n')]
+
+    found = [leading(place.settings, place.catalog, 1) for place in places]
+
+    assert found[0] == found[1]
+    assert found[0].code == found[2].code
+    assert found[0].settings != found[2].settings
 
 
 def seen(*busy: str, claims: dict[str, str] | None = None, waiting: int = 0) -> Seen:

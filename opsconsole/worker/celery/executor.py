@@ -22,7 +22,7 @@ from opsconsole.worker.celery.broker import BROKER
 from opsconsole.worker.celery.link import Link
 from opsconsole.worker.celery.messages import Answer, Attachment, Leading, Seen
 from opsconsole.worker.celery.tasks import Task, Trouble
-from opsconsole.worker.executor import Feed, Results, Stopped
+from opsconsole.worker.executor import AttachedWorker, Feed, Results, Stopped
 from opsconsole.worker.handle import lost
 from opsconsole.worker.lease_deadline import LeaseDeadline
 from opsconsole.worker.messages import PlanningResult, Result, Work
@@ -40,6 +40,8 @@ HANDOVER_SECONDS = 1.5
 STOP_SECONDS = 15.0
 """How long a worker may take to end a task."""
 
+WORKERS = "workers"
+"""The name of this dependency."""
 NO_WORKER = "no worker is attached; start `opsconsole worker`"
 
 
@@ -75,8 +77,22 @@ class CeleryExecutor:
         """How many results came too late, or were for an earlier leader."""
 
     @property
-    def attached(self) -> Sequence[Attachment]:
+    def attached(self) -> Sequence[AttachedWorker]:
         """The workers that are attached."""
+        return [
+            AttachedWorker(each.id, each.who, each.host, each.pid, each.since, len(each.busy), each.slots)
+            for each in self._workers
+        ]
+
+    @property
+    def lacks(self) -> str | None:
+        """`broker` or `workers` while nothing can be executed for lack of them."""
+        if self._link.unreachable is not None:
+            return BROKER
+        return WORKERS if self._seen is not None and not self._workers else None
+
+    @property
+    def _workers(self) -> Sequence[Attachment]:
         return () if self._seen is None else tuple(self._seen.workers.values())
 
     @property
@@ -84,7 +100,7 @@ class CeleryExecutor:
         """Why nothing can be executed now; None while something can."""
         if self._link.unreachable is not None:
             return f"the broker is unreachable: {self._link.unreachable[0]}"
-        return NO_WORKER if self._seen is not None and not self.attached else None
+        return NO_WORKER if self.lacks == WORKERS else None
 
     def __call__(self, feed: Feed, stopped: Stopped) -> Results:
         """Yields the results that are there and then None, at least every 50 ms. The first comes when it is known which
@@ -140,9 +156,9 @@ class CeleryExecutor:
         if self._seen is None or self._link.unreachable is not None or self._link.is_following(HANDOVER_SECONDS):
             return 0
         prefix = f"{self._leading.token}."
-        if any(not task.startswith(prefix) for worker in self.attached for task in worker.busy):
+        if any(not task.startswith(prefix) for worker in self._workers for task in worker.busy):
             return 0
-        return sum(worker.slots for worker in self.attached)
+        return sum(worker.slots for worker in self._workers)
 
     def _new_id(self, work: Work) -> str:
         self._ids += 1
