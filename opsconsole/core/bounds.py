@@ -63,6 +63,8 @@ def key_problem(value: object) -> str | None:
 
 def keys_problem(keys: Sequence[object]) -> str | None:
     """What a population must yield instead of these keys: strings that can be stored, each once."""
+    if _are_keys(keys):
+        return None
     seen: set[object] = set()
     for key in keys:
         if type(key) is not str:
@@ -74,6 +76,16 @@ def keys_problem(keys: Sequence[object]) -> str | None:
             return f"each key once, not {shown(key)} twice"
         seen.add(key)
     return None
+
+
+def _are_keys(keys: Sequence[Any]) -> bool:
+    """Whether nothing is wrong with these keys: a tenth of the time that it takes to look at one after the other."""
+    return (
+        set(map(type, keys)) <= {str}
+        and len(set(keys)) == len(keys)
+        and max(map(len, keys), default=0) <= MAX_KEY
+        and is_storable("".join(keys))
+    )
 
 
 def number_problem(value: object) -> str | None:
@@ -103,8 +115,9 @@ def duration_problem(value: object) -> str | None:
 
 def json_problem(value: object, limit: int = MAX_JSON_BYTES) -> str | None:
     """Of a JSON value: what is decoded is what was encoded. Keys are strings, numbers are finite and fit 64 bits."""
+    is_flat = _is_flat(value)
     try:
-        plain = msgspec.to_builtins(value)
+        plain = value if is_flat else msgspec.to_builtins(value)
         encoded = msgspec.json.encode(plain)
     except UnicodeEncodeError:
         return "must have valid Unicode only"
@@ -112,7 +125,7 @@ def json_problem(value: object, limit: int = MAX_JSON_BYTES) -> str | None:
         return f"cannot be encoded as JSON: {safe(error, 200)}"
     if len(encoded) > limit:
         return f"must have at most {limit:,} bytes as JSON, not {len(encoded):,}"
-    waiting: list[tuple[Any, int]] = [(plain, 1)]
+    waiting: list[tuple[Any, int]] = [] if is_flat else [(plain, 1)]
     while waiting:
         part, depth = waiting.pop()
         if isinstance(part, float) and not math.isfinite(part):
@@ -129,6 +142,18 @@ def json_problem(value: object, limit: int = MAX_JSON_BYTES) -> str | None:
         elif isinstance(part, list | tuple):
             waiting += [(each, depth + 1) for each in part]
     return None
+
+
+def _is_flat(value: object) -> bool:
+    """Whether a value is a dict of texts and whole numbers, like the payload of most events."""
+    return (
+        type(value) is dict
+        and all(type(key) is str for key in value)
+        and all(
+            each is None or type(each) in (str, bool) or (type(each) is int and -(2**63) <= each < 2**64)
+            for each in value.values()
+        )
+    )
 
 
 def shown(value: object) -> str:

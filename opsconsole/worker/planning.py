@@ -161,6 +161,9 @@ def _pages(job: Job, selection: Selection | None, scope: Scope, tools: Resources
 
 def _split(keys: list[str]) -> Iterator[list[str]]:
     """The keys in pages that are small enough."""
+    if 0 < len(keys) <= PAGE_KEYS and sum(map(len, keys)) <= PAGE_CHARACTERS:
+        yield keys
+        return
     page: list[str] = []
     room = PAGE_CHARACTERS
     for key in keys:
