@@ -66,16 +66,12 @@ def matches_either_day(fields: Sequence[str]) -> bool:
 def in_words(text: str) -> str:
     """The expression in words, such as "At 23:50"; the expression itself if it cannot be described correctly."""
     # Imported here: most commands describe no schedule, and the import takes a third of the start-up budget.
-    from cron_descriptor import FormatError, MissingFieldError, Options, WrongArgumentError, get_description
+    from opsconsole.calendar.cron_words import describe
 
     fields = [_listed(field, every) for field, every in zip(fields_of(text), VALUES, strict=True)]
     as_written = " ".join(text.split())
-    options = Options()
-    options.locale_code = "en_US"
-    options.use_24hour_time_format = True
-    try:
-        words: str = get_description(" ".join(fields).upper(), options)
-    except (FormatError, MissingFieldError, WrongArgumentError):
+    words = describe(" ".join(fields).upper())
+    if words is None:
         return as_written
     _, _, dates, _, weekdays = fields
     if "#" in weekdays and "," in weekdays:

@@ -139,5 +139,6 @@ def _left(run: Run) -> int:
 
 
 def _cause(run: Run) -> str:
-    kind = max(run.kinds, key=lambda kind: run.kinds[kind], default="")
-    return kind or run.error or ""
+    if not run.kinds:
+        return run.error or ""
+    return max(run.kinds, key=lambda kind: run.kinds[kind]) or run.error or ""
