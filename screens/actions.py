@@ -9,9 +9,10 @@ from opsconsole.service import confirmations
 from opsconsole.service.snapshot import JobCard, Run
 from screens import command_lines
 from screens.dialogs.clear import ClearDialog, Counted
-from screens.dialogs.cron import CronDialog
+from screens.dialogs.cron import CronDialog, ScheduleRequest
 from screens.dialogs.dialog import Confirm
 from screens.dialogs.pause import PauseDialog
+from screens.dialogs.schedule import ScheduleDialog
 from screens.dialogs.text_dialog import TypeToConfirm
 from screens.dialogs.trigger import TriggerDialog, TriggerRequest
 from screens.dialogs.until import UntilRequest
@@ -121,6 +122,25 @@ def why(host: Host, question: WhyQuestion) -> None:
 def try_schedule(host: Host, card: JobCard | None = None) -> None:
     """Opens the dialog for cron expressions, with the schedule of a job."""
     host.open_dialog(CronDialog(host, card), lambda _: None)
+
+
+def schedule(host: Host, card: JobCard | None) -> None:
+    """Opens the dialog that changes the schedule of a job, or resets it."""
+    if card is None:
+        host.show_notice(NO_JOB.format("schedule"), "warn")
+        return
+
+    def answered(request: ScheduleRequest | None) -> None:
+        if request is None:
+            return
+        job, cron, tz, note = request
+        commands = host.service.commands
+        if cron:
+            host.send(f"schedule of {job}", lambda: commands.schedule(job, cron, tz, note=note))
+        else:
+            host.send(f"reset of the schedule of {job}", lambda: commands.reset_schedule(job, note=note))
+
+    host.open_dialog(ScheduleDialog(host, card), answered)
 
 
 def clear(host: Host, *, family: str | None = None, parts: Mapping[str, str] | None = None) -> None:

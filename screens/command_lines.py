@@ -72,6 +72,12 @@ def try_schedule(cron: str, tz: str) -> CommandLine:
     return CommandLine("try_schedule", ("next", cron, *(("--tz", tz) if tz != "UTC" else ())))
 
 
+def schedule(job: str, cron: str, tz: str, note: str = "") -> CommandLine:
+    """Changes the schedule of a job; without an expression, resets it."""
+    changes = ("--cron", cron, "--tz", tz) if cron else ("--reset",)
+    return CommandLine("schedule", ("schedule", job, *changes, *_note(note)))
+
+
 def show_run(run: int, *, action: str = "open") -> CommandLine:
     """Shows a run."""
     return CommandLine(action, ("show", str(run)))

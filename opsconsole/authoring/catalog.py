@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import fields, replace
 from datetime import timedelta
 from difflib import get_close_matches
@@ -13,6 +14,7 @@ from typing import Any
 import msgspec
 
 from opsconsole.authoring import definition, parameters
+from opsconsole.authoring.changed_schedule import ChangedSchedule
 from opsconsole.authoring.extensions import CONFIGURATION, Check
 from opsconsole.authoring.job import Job, Limits, Overlap
 from opsconsole.authoring.pack import Pack
@@ -34,7 +36,10 @@ class Catalog:
 
     def __init__(self, packs: tuple[Pack, ...], jobs: Mapping[str, Job], options: Mapping[str, Mapping[str, Any]]):
         self.packs = packs
-        self._jobs = dict(sorted(jobs.items()))
+        self._base = dict(sorted(jobs.items()))
+        self._jobs = dict(self._base)
+        self.changed: Mapping[str, ChangedSchedule] = {}
+        """The schedules that operators changed, by job; another object after each change."""
         self._names = {alias: job.name for job in self for alias in (job.name, *job.aliases)}
         self._crons = {job.name: Cron(job.cron, job.tz) for job in self if job.cron is not None}
         self._descriptions: dict[str, str] = {}
@@ -58,11 +63,35 @@ class Catalog:
         return self._crons.get(job.name)
 
     def describe_schedule(self, job: Job) -> str:
-        """The job's schedule in words, such as "At 23:50"; "manual" without one."""
+        """The job's schedule in words, such as "At 23:50"; "manual" without one. It is marked if an operator changed
+        it.
+        """
         if job.name not in self._descriptions:
             cron = self.cron(job)
-            self._descriptions[job.name] = cron.describe() if cron is not None else "manual"
+            mark = " (changed)" if job.name in self.changed else ""
+            self._descriptions[job.name] = f"{cron.describe()}{mark}" if cron is not None else "manual"
         return self._descriptions[job.name]
+
+    def base(self, name: str) -> Job:
+        """The job as code and configuration define it. Raises UnknownJob."""
+        return self._base[self.find(name).name]
+
+    def apply(self, changed: Mapping[str, ChangedSchedule]) -> bool:
+        """Applies the schedules that operators changed, in place: every part of the process has the same catalog. False
+        when nothing differs. A schedule that cannot be read, or is of a removed job, is left out.
+        """
+        if changed == self.changed:
+            return False
+        jobs, crons = dict(self._base), {}
+        for name, job in self._base.items():
+            if (change := changed.get(name)) is not None:
+                with suppress(OpsconsoleError):
+                    crons[name] = Cron(change.cron, change.tz)
+                    jobs[name] = replace(job, cron=change.cron, tz=change.tz)
+            if name not in crons and job.cron is not None:
+                crons[name] = Cron(job.cron, job.tz)
+        self._jobs, self._crons, self._descriptions, self.changed = jobs, crons, {}, dict(changed)
+        return True
 
     @property
     def families(self) -> tuple[Family, ...]:

@@ -48,6 +48,7 @@ SUMMARIES = {
     "run": "Run a job once.",
     "runs": "List the newest runs.",
     "serve": "Show the console in a browser.",
+    "schedule": "Change the schedule of a job, or undo that.",
     "show": "Show one run: counts, causes of failures, log.",
     "silence": "Stop notifications about an alert, a job, a pack or a rule.",
     "tables": "Show the sizes of tables and unused indexes.",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from opsconsole.core.settings import Settings
 
 if TYPE_CHECKING:
+    from opsconsole.authoring.changed_schedule import ChangedSchedule
     from opsconsole.leader.engine import Engine
     from opsconsole.service.service import Service
 
@@ -33,6 +34,15 @@ def open_service(
     from opsconsole.cli import startup  # loads SQLAlchemy and redis, which `--help` of a command does without
 
     return startup.open_service(settings, patient=patient, note=note, check=check, reads=reads, report=report)
+
+
+def changed_schedules(settings: Settings) -> Mapping[str, ChangedSchedule]:
+    """The schedules that operators changed, by job; none without a store. Starts and creates nothing, and prints a note
+    on standard error when the store cannot be read.
+    """
+    from opsconsole.cli import startup
+
+    return startup.changed_schedules(settings)
 
 
 def require_intact(service: Service) -> None:

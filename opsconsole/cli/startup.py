@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring import catalog
+from opsconsole.authoring.changed_schedule import ChangedSchedule
 from opsconsole.authoring.pack import Pack
 from opsconsole.cli.output import echo
 from opsconsole.core.clock import now
@@ -24,7 +25,7 @@ from opsconsole.core.trust import make_private
 from opsconsole.embedded.redis import EmbeddedRedis
 from opsconsole.rules.notifications import filter_problems
 from opsconsole.service.service import Service
-from opsconsole.store import Store, data_tables, migrate, rights, tables as schema
+from opsconsole.store import Store, data_tables, migrate, rights, schedules, tables as schema
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,8 @@ def open_service(
             log.warning("%s", error.sentence)
         service = Service(complete, store, jobs, supervisor=supervisor)
         try:
+            with suppress(Unavailable):  # whoever needs the store reports it
+                service.apply_schedules()
             yield service
         finally:
             service.close()
@@ -99,6 +102,18 @@ def open_store(settings: Settings) -> Iterator[tuple[Store, catalog.Catalog]]:
         raise store_trouble(settings, error) from error
     finally:
         store.close()
+
+
+def changed_schedules(settings: Settings) -> Mapping[str, ChangedSchedule]:
+    """The schedules that operators changed: see `session.changed_schedules`."""
+    try:
+        with open_store(settings) as (store, _), store.reading() as db:
+            return schedules.changed(db)
+    except NoStore:
+        return {}
+    except OpsconsoleError as error:
+        echo(f"schedules that were changed by operators are not considered: {error.sentence}", err=True)
+        return {}
 
 
 def require_filters(settings: Settings, jobs: catalog.Catalog) -> None:

@@ -46,6 +46,7 @@ DEFAULTS: Mapping[str, tuple[str, ...]] = {
     "filter": ("/",),
     "follow": ("f",),
     "try_schedule": ("*",),
+    "schedule": ("S",),
     # moving
     "up": ("up", "k"),
     "down": ("down", "j"),

@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from opsconsole.cache.filters import ClearFilter
-from opsconsole.http.operations import Answer, AnyOperation, Call, Operation, Sent
+from opsconsole.http.operations import Answer, AnyOperation, Call, DoneAnswer, Number, Operation, Sent, done
 from opsconsole.http.responses import HttpError
 from opsconsole.rules.actions import Verb
 from opsconsole.service.cache_documents import FamilyDocument, family_document
@@ -62,6 +62,12 @@ class KeysAnswer(Answer, frozen=True, kw_only=True):
     skipped: tuple[str, ...]
 
 
+class CancelClearingRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which clearing stops, by the number of its command: the newest one without it."""
+
+    command: Number | None = None
+
+
 class ClearedAnswer(Answer, frozen=True, kw_only=True):
     """How many keys were cleared, by family."""
 
@@ -102,6 +108,11 @@ def clear_keys(call: Call, request: ClearRequest) -> Sent:
     )
 
 
+def cancel_clearing(call: Call, request: CancelClearingRequest) -> Sent:
+    """Stops a clearing. What it has cleared stays cleared."""
+    return done(call.commands.cancel_clearing(request.command))
+
+
 OPERATIONS: tuple[AnyOperation, ...] = (
     Operation(
         method="GET",
@@ -129,5 +140,14 @@ OPERATIONS: tuple[AnyOperation, ...] = (
         answer=ClearedAnswer,
         handler=clear_keys,
         verb=Verb.CLEAR,
+    ),
+    Operation(
+        method="POST",
+        path="/api/cache/cancel",
+        summary="Cancel a clearing of the cache",
+        request=CancelClearingRequest,
+        answer=DoneAnswer,
+        handler=cancel_clearing,
+        verb=Verb.CANCEL_CLEARING,
     ),
 )

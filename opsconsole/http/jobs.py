@@ -126,6 +126,22 @@ class PauseRequest(Struct, frozen=True, forbid_unknown_fields=True):
     note: Note = ""
 
 
+class ScheduleRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """The schedule that a job gets: a cron expression, in its zone or in another one."""
+
+    job: Name
+    cron: Annotated[str, Meta(max_length=100, description="Five fields, or @daily and its like")]
+    tz: Annotated[str, Meta(max_length=100, description="An IANA name such as Asia/Kolkata")] | None = None
+    note: Note = ""
+
+
+class ResetScheduleRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which job gets the schedule of code and configuration again."""
+
+    job: Name
+    note: Note = ""
+
+
 class ResumeRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """Which job, pack or `all` continues."""
 
@@ -202,6 +218,16 @@ def resume(call: Call, request: ResumeRequest) -> Sent:
     return done(call.commands.resume(request.job, note=request.note))
 
 
+def schedule(call: Call, request: ScheduleRequest) -> Sent:
+    """Changes the schedule of a job: it applies from now on, and nothing runs at once."""
+    return done(call.commands.schedule(request.job, request.cron, request.tz, note=request.note))
+
+
+def reset_schedule(call: Call, request: ResetScheduleRequest) -> Sent:
+    """Uses the schedule of code and configuration again."""
+    return done(call.commands.reset_schedule(request.job, note=request.note))
+
+
 OPERATIONS: tuple[AnyOperation, ...] = (
     Operation(
         method="GET", path="/api/jobs", summary="List jobs", request=NoFields, answer=JobsAnswer, handler=list_jobs
@@ -247,5 +273,23 @@ OPERATIONS: tuple[AnyOperation, ...] = (
         answer=DoneAnswer,
         handler=resume,
         verb=Verb.RESUME,
+    ),
+    Operation(
+        method="POST",
+        path="/api/jobs/{job}/schedule",
+        summary="Change the schedule of a job",
+        request=ScheduleRequest,
+        answer=DoneAnswer,
+        handler=schedule,
+        verb=Verb.SCHEDULE,
+    ),
+    Operation(
+        method="POST",
+        path="/api/jobs/{job}/schedule/reset",
+        summary="Reset the schedule of a job",
+        request=ResetScheduleRequest,
+        answer=DoneAnswer,
+        handler=reset_schedule,
+        verb=Verb.RESET_SCHEDULE,
     ),
 )

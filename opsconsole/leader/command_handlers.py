@@ -18,7 +18,7 @@ from opsconsole.core.database import Connection
 from opsconsole.core.errors import OpsconsoleError, Refused
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.supervision import describe, log_failure
-from opsconsole.leader import alert_commands, backfills as backfilling
+from opsconsole.leader import alert_commands, backfills as backfilling, schedule_commands
 from opsconsole.leader.containment import ends_leadership
 from opsconsole.rules import actions
 from opsconsole.rules.actions import BACKGROUND_VERBS, MATCHING, STOPPING_VERBS, Verb
@@ -40,23 +40,28 @@ class CommandFailed(OpsconsoleError):
 
 def execute_commands(
     store: Store, catalog: Catalog, token: int, now: Clock, *, only_command: int | None = None
-) -> None:
-    """Executes the requested commands, each in its own transaction. With `only_command` it executes the command with
-    that number and those that pause or end something. A command that cannot be executed is refused.
+) -> set[str]:
+    """Executes the requested commands, each in its own transaction, and returns their verbs. With `only_command` it
+    executes the command with that number and those that pause or end something. A command that cannot be executed is
+    refused.
     """
+    verbs: set[str] = set()
     with store.reading() as db:
         waiting = commands.requested(db, without=BACKGROUND_VERBS)
         stopping = commands.requested(db, among=STOPPING_VERBS) if only_command is not None else waiting
     for number in waiting:
         if number == only_command or number in stopping:
-            _execute(store, catalog, token, number, now)
+            verbs.add(_execute(store, catalog, token, number, now))
+    return verbs
 
 
-def _execute(store: Store, catalog: Catalog, token: int, number: int, now: Clock) -> None:
+def _execute(store: Store, catalog: Catalog, token: int, number: int, now: Clock) -> str:
+    verb = ""
     try:
         with store.fenced(token) as db:
             at = now()
             command = commands.get(db, number)
+            verb = command.verb
             try:
                 actions.check_actor(Verb(command.verb), command.actor)
                 outcome = _VERBS[Verb(command.verb)](db, catalog, command, at)
@@ -68,6 +73,7 @@ def _execute(store: Store, catalog: Catalog, token: int, number: int, now: Clock
     except BaseException as error:  # noqa: BLE001 - raised again, or the reason why the command is refused
         refuse_failed(store, token, number, error, now())
     reach(Point.COMMAND_SETTLED)
+    return verb
 
 
 def refuse_failed(store: Store, token: int, number: int, error: BaseException, at: datetime) -> None:
@@ -231,6 +237,8 @@ _VERBS: dict[Verb, Callable[[Connection, Catalog, Command, datetime], dict[str, 
     Verb.PAUSE_BACKFILL: _pause_backfill,
     Verb.RESUME_BACKFILL: _resume_backfill,
     Verb.CANCEL_BACKFILL: _cancel_backfill,
+    Verb.SCHEDULE: schedule_commands.change,
+    Verb.RESET_SCHEDULE: schedule_commands.reset,
     Verb.ACKNOWLEDGE: alert_commands.acknowledge,
     Verb.SILENCE: alert_commands.silence,
     Verb.UNACKNOWLEDGE: alert_commands.unacknowledge,

@@ -27,6 +27,7 @@ from opsconsole.leader.daily_seal import DailySeal
 from opsconsole.leader.lease import Leadership, identity
 from opsconsole.leader.polling import Polling
 from opsconsole.leader.term import Term
+from opsconsole.rules.actions import Verb
 from opsconsole.store import Store, migrate
 
 log = logging.getLogger(__name__)
@@ -216,11 +217,17 @@ class Engine:
         term.runner.drain(self._grace)
         term.runner.interrupt()
 
+    def _execute_commands(self, term: Term, token: int) -> None:
+        only = self._only_command
+        verbs = execute_commands(self._store, self._catalog, token, self._now, only_command=only)
+        if only is None and verbs & {Verb.SCHEDULE, Verb.RESET_SCHEDULE}:
+            term.scheduler.reload()
+
     def _work(self, term: Term, token: int, polling: Polling) -> None:
         runner, alerting = term.runner, term.reporting.alerting
         leading, only = (self._store, self._catalog, token, self._now), self._only_command
         steps: dict[Work, Callable[[], object]] = {
-            Work.COMMANDS: lambda: execute_commands(*leading, only_command=only),
+            Work.COMMANDS: lambda: self._execute_commands(term, token),
             Work.BACKFILLS: lambda: backfills.advance(*leading, term.containment, only_command=only),
             Work.ADMISSION: runner.admit,
         }

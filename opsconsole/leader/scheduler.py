@@ -29,7 +29,18 @@ from opsconsole.leader.registering import recorded, register
 from opsconsole.leader.trigger import NextDue
 from opsconsole.rules.admission import WaitReason, admissions
 from opsconsole.rules.schedule import Interval, OpenRun, Schedule, plan
-from opsconsole.store import Store, alerts, notifications, occurrences, pauses, registrations, runs, silences, windows
+from opsconsole.store import (
+    Store,
+    alerts,
+    notifications,
+    occurrences,
+    pauses,
+    registrations,
+    runs,
+    schedules,
+    silences,
+    windows,
+)
 
 log = logging.getLogger(__name__)
 
@@ -83,12 +94,29 @@ class Scheduler:
         now = self._now()
         self._last_tick = now, steady()  # a clock set between the registration and the first tick has jumped, too
         with self._store.fenced(self._token) as db:
+            self._take_jobs(db)
             self._set_back(db, now)
             register(db, self._jobs, now, self._token)
             self._read_cursors(db)
         self._ticker.add_job(self.tick, NextDue(self._next_due))
         self.tick()
         self._ticker.start()
+
+    def reload(self) -> None:
+        """Applies the schedules that operators changed, from now on: nothing runs at once. Raises Fenced."""
+        with self._lock:
+            now = self._now()
+            with self._store.fenced(self._token) as db:
+                self._take_jobs(db)
+                register(db, self._jobs, now, self._token)
+                self._read_cursors(db)
+        self._ticker.wakeup()
+
+    def _take_jobs(self, db: Connection) -> None:
+        self._catalog.apply(schedules.changed(db))
+        self._jobs = {job.name: job for job in self._catalog}
+        self._crons = {job.name: cron for job in self._catalog if (cron := self._catalog.cron(job)) is not None}
+        self._due = {name: due_at for name, due_at in self._due.items() if name in self._crons}
 
     def stop(self) -> None:
         """Stops; no tick starts afterwards."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.run import OPEN, Run, Selection
-from opsconsole.calendar.cron import zone
+from opsconsole.calendar.cron import Cron, zone
 from opsconsole.calendar.windows import Window
 from opsconsole.core.errors import BadWindow, NotAllowed, Refused, StaleNotSupported, UnknownJob
 from opsconsole.core.settings import Actor, Role
@@ -33,6 +33,8 @@ class Verb(StrEnum):
     CANCEL = "cancel"
     PAUSE = "pause"
     RESUME = "resume"
+    SCHEDULE = "schedule"
+    RESET_SCHEDULE = "reset_schedule"
     APPLY_BACKFILL = "apply_backfill"
     PAUSE_BACKFILL = "pause_backfill"
     RESUME_BACKFILL = "resume_backfill"
@@ -97,6 +99,20 @@ class RunEnded(Refused):
 
     def __init__(self, run: Run) -> None:
         super().__init__(f"run {run.id} has already ended as {run.state.value.replace('_', ' ')}")
+
+
+class SameSchedule(Refused):
+    """A job already has the schedule that it is to get."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(f"{job.name} already has the schedule {job.cron!r} ({job.tz})")
+
+
+class ScheduleNotChanged(Refused):
+    """A job has the schedule of code and configuration, so there is nothing to reset."""
+
+    def __init__(self, job: str) -> None:
+        super().__init__(f"the schedule of {job} was not changed")
 
 
 class NoClearing(Refused):
@@ -256,6 +272,16 @@ def check_resume(target: str, active: Sequence[Pause]) -> None:
     """Raises NotPaused unless one of the active pauses has exactly this target."""
     if all(pause.target != target for pause in active):
         raise NotPaused(target, active)
+
+
+# --- schedules ----------------------------------------------------------------------------------------------------
+
+
+def check_schedule(job: Job, cron: str, tz: str) -> None:
+    """Raises BadCron or BadZone for a schedule that cannot be used, and SameSchedule."""
+    Cron(cron, tz)
+    if (job.cron, job.tz) == (cron, tz):
+        raise SameSchedule(job)
 
 
 # --- backfills ----------------------------------------------------------------------------------------------------

@@ -105,6 +105,18 @@ class Commands:
         """Requests that a paused job, pack, or `all` continues. Raises UnknownJob."""
         return self.send(Verb.RESUME, actions.pause_target(self._backend.catalog, target), {"note": note})
 
+    def schedule(self, job: str, cron: str, tz: str | None = None, *, note: str = "") -> int:
+        """Requests another schedule for a job, in its zone or in `tz`. Raises UnknownJob, BadCron, BadZone,
+        SameSchedule at once.
+        """
+        found, cron = self._backend.catalog.find(job), " ".join(cron.split())
+        actions.check_schedule(found, cron, tz or found.tz)
+        return self.send(Verb.SCHEDULE, found.name, {"cron": cron, "tz": tz or found.tz, "note": note})
+
+    def reset_schedule(self, job: str, *, note: str = "") -> int:
+        """Requests that a job has the schedule of code and configuration again. Raises UnknownJob."""
+        return self.send(Verb.RESET_SCHEDULE, self._backend.catalog.find(job).name, {"note": note})
+
     def clear_cache(self, conditions: ClearFilter, *, counted: int | None = None) -> int:
         """Requests that the matching cached keys are removed, unless there are many more than `counted`. Raises
         BadClearFilter or BadKey at once.

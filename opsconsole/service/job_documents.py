@@ -34,7 +34,9 @@ class ParameterDocument(Document, frozen=True, kw_only=True):
 
 
 class JobDocument(Document, frozen=True, kw_only=True):
-    """A job. `schedule` is its schedule in words; the run for `next_at` starts at `starts_at`, later with a jitter."""
+    """A job. `schedule` is its schedule in words; the run for `next_at` starts at `starts_at`, later with a jitter.
+    `changed` says who changed its schedule, and to what it is reset.
+    """
 
     job: str
     aliases: tuple[str, ...]
@@ -43,6 +45,7 @@ class JobDocument(Document, frozen=True, kw_only=True):
     schedule: str
     next_at: Time | None
     starts_at: Time | None
+    changed: str | None
     params: tuple[ParameterDocument, ...]
     last_run: RunSummary | None
     pauses: tuple[PauseDocument, ...]
@@ -58,6 +61,7 @@ def job_document(card: JobCard, pauses: Sequence[Pause]) -> JobDocument:
         schedule=card.words,
         next_at=utc(card.next_at - card.shift if card.next_at else None),
         starts_at=utc(card.next_at),
+        changed=card.changed or None,
         params=tuple(ParameterDocument(**asdict(each)) for each in card.params),
         last_run=None if card.last is None else run_summary(card.last),
         pauses=tuple(pause_document(pause) for pause in pauses if pause.applies_to(card.name)),

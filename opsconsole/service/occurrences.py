@@ -107,7 +107,7 @@ def why(
         name,
         cron.text if cron is not None else None,
         tz,
-        tuple(sentence for note in reading.notes for sentence in describe(note, tz, cron)),
+        (*_changed(catalog, name), *(each for note in reading.notes for each in describe(note, tz, cron))),
         tuple(
             explain(
                 moment,
@@ -118,6 +118,14 @@ def why(
         cron.previous(reading.near - TICK) if cron is not None else None,
         cron.next(reading.near) if cron is not None else None,
     )
+
+
+def _changed(catalog: Catalog, name: str) -> list[str]:
+    """Who changed the job's schedule, if anybody did."""
+    changed = catalog.changed.get(name)
+    if changed is None or name not in catalog:
+        return []
+    return [f"the schedule was {wording.changed_schedule(changed, catalog.base(name))}"]
 
 
 def why_window(

@@ -24,6 +24,7 @@ from opsconsole.store import (
     pauses,
     presence,
     runs,
+    schedules,
     set_aside,
     silences,
     statistics,
@@ -103,10 +104,11 @@ def _leaderless(backend: Backend, db: Connection, now: datetime) -> Iterator[Fin
 
 def _jobs(backend: Backend, db: Connection, so_far: Snapshot, now: datetime) -> dict[str, Any]:
     """The jobs; their newest runs are read again when one has started or ended, their next times once a minute."""
+    is_changed = backend.catalog.apply(schedules.changed(db))
     before = so_far.job_runs
     found = job_runs.read(db, [job.name for job in backend.catalog], before)
     is_reloaded = so_far.health is None or so_far.health.catalog is not backend.catalog
-    known = () if is_reloaded or _is_new_minute(so_far, now) else so_far.jobs
+    known = () if is_reloaded or is_changed or _is_new_minute(so_far, now) else so_far.jobs
     last = {job: ended[0] for job, ended in found.ended.items()}
     for run in (progress.run for progress in so_far.live):
         if run.job not in last or last[run.job].id < run.id:

@@ -16,6 +16,7 @@ from opsconsole.core.problems import Work
 from opsconsole.rules.admission import Wait, WaitReason, admissions
 from opsconsole.rules.job_history import usual_duration
 from opsconsole.rules.schedule import next_run
+from opsconsole.service import wording
 from opsconsole.service.snapshot import BatchCell, Cause, JobCard, JobHistory, Progress, RunPage
 from opsconsole.store import batches, failing, lease, occurrences, runs
 from opsconsole.store.job_runs import LISTED
@@ -65,7 +66,13 @@ def _card(
         next_at=_next_at(catalog, job, now, ahead.get(job.name, ())),
         last=last,
         params=parameters.declared(job),
+        changed=_changed(catalog, job),
     )
+
+
+def _changed(catalog: Catalog, job: Job) -> str:
+    changed = catalog.changed.get(job.name)
+    return wording.changed_schedule(changed, catalog.base(job.name)) if changed is not None else ""
 
 
 def _next_at(catalog: Catalog, job: Job, now: datetime, ran: Collection[datetime]) -> datetime | None:

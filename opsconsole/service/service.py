@@ -20,7 +20,7 @@ from opsconsole.core.supervision import Supervisor
 from opsconsole.service.backend import Backend, LocalEngine
 from opsconsole.service.leader import LeaseWatch
 from opsconsole.service.snapshot import Preparation, Snapshot
-from opsconsole.store import Store, runs, signals
+from opsconsole.store import Store, runs, schedules, signals
 from opsconsole.store.presence import Attached
 from opsconsole.store.signals import Listener
 from opsconsole.worker.counting import counter
@@ -176,6 +176,11 @@ class Service:
         previous = self._backend.counter
         self._backend.counter = counter(settings, catalog, self._backend.resources)
         previous.close()
+
+    def apply_schedules(self) -> None:
+        """Applies the schedules that operators changed; snapshots do so by themselves. Raises Unavailable."""
+        with self._backend.reading() as db:
+            self._backend.catalog.apply(schedules.changed(db))
 
     def snapshot(self) -> Snapshot:
         """Everything the Dashboard shows."""

@@ -62,7 +62,8 @@ class Leader:
 @dataclass(frozen=True, slots=True)
 class JobCard:
     """A job as lists show it. `words` is its schedule in words, "manual" for a job without one; `next_at` is when its
-    next scheduled run starts, `shift` after the scheduled time, None without a schedule or at the end of the calendar.
+    next scheduled run starts, `shift` after the scheduled time; `changed` says who changed its schedule. It is None
+    without a schedule or at the end of the calendar.
     """
 
     name: str
@@ -75,6 +76,7 @@ class JobCard:
     last: Run | None
     shift: timedelta = timedelta(0)
     params: tuple[Parameter, ...] = ()
+    changed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

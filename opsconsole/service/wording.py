@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from opsconsole.authoring.changed_schedule import ChangedSchedule
+from opsconsole.authoring.job import Job
 from opsconsole.authoring.run import Stop
 from opsconsole.core.humanize import count, duration, local_time, words
 from opsconsole.rules.admission import Wait, WaitReason
@@ -176,10 +178,31 @@ def unknown(denied: Sequence[str]) -> str:
     return f"unknown: the Redis user may not run {' and '.join(denied)}" if denied else "unknown"
 
 
+def _scheduled(outcome: Mapping[str, Any]) -> str:
+    schedule = f"{outcome['cron']!r} ({outcome['tz']})" if outcome["cron"] is not None else "none: it is manual"
+    return f"the schedule of {outcome['job']} is {schedule} from now on"
+
+
+def changed_schedule(changed: ChangedSchedule, base: Job) -> str:
+    """Who changed the schedule of a job, and what it is without that; `base` is the job of code and configuration."""
+    note = f" ({changed.note})" if changed.note else ""
+    own = _schedule(base.cron, base.tz)
+    sentence = f"changed by {changed.who} at {local_time(changed.since, 'UTC')}{note}; reset it to {own}"
+    if (base.cron, base.tz) != (changed.base_cron, changed.base_tz):
+        sentence += f", which was {_schedule(changed.base_cron, changed.base_tz)} when it was changed"
+    return sentence
+
+
+def _schedule(cron: str | None, tz: str) -> str:
+    return "no schedule" if cron is None else f"{cron!r} ({tz})"
+
+
 _DONE: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
     "retry": _retried,
     "cancel": _cancelled,
     "pause": _paused,
+    "schedule": _scheduled,
+    "reset_schedule": _scheduled,
     "resume": lambda outcome: f"resumed {outcome['target']}",
     "apply_backfill": lambda outcome: f"started backfill {outcome['backfill']}: {count(outcome['windows'], 'window')}",
     "pause_backfill": lambda outcome: f"paused backfill {outcome['backfill']}; running windows finish",

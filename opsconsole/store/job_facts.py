@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from opsconsole.authoring.catalog import Catalog
+from opsconsole.authoring.changed_schedule import ChangedSchedule
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.occurrence import Registration
 from opsconsole.authoring.run import Run, Trigger
@@ -47,6 +48,7 @@ class Kept:
     """
 
     catalog: Catalog
+    schedules: Mapping[str, ChangedSchedule]
     read_at: datetime
     refreshed_at: datetime
     runs: JobRuns
@@ -66,7 +68,9 @@ def read(
     until something about it has changed. `runs` are the newest runs of all jobs, if they have just been read.
     """
     names = [job.name for job in catalog]
-    if kept is not None and (kept.catalog is not catalog or now < kept.read_at):
+    if kept is not None and (
+        kept.catalog is not catalog or kept.schedules is not catalog.changed or now < kept.read_at
+    ):
         kept = None  # another configuration, or the clock was set back
     runs = runs or job_runs.read(db, names, kept.runs if kept is not None else None)
     if kept is not None and runs.mark.newest < kept.runs.mark.newest:
@@ -77,6 +81,7 @@ def read(
     held = pauses.since(db, now - max([missed_times.WINDOWS_WITHIN, *ages]))
     now_kept = Kept(
         catalog=catalog,
+        schedules=catalog.changed,
         read_at=now,
         refreshed_at=now if kept is None or _is_due(kept, now) else kept.refreshed_at,
         runs=runs,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from zoneinfo import available_timezones
 
 from textual.binding import BindingType
@@ -33,7 +33,16 @@ LEAST_TIMES = 2
 UTC = "UTC"
 
 
-class CronDialog(TextDialog[None]):
+class ScheduleRequest(NamedTuple):
+    """A schedule for a job; an empty expression for that of code and configuration."""
+
+    job: str
+    cron: str
+    tz: str
+    note: str
+
+
+class CronDialog(TextDialog[ScheduleRequest]):
     """Tries an expression in a zone as soon as typing pauses. It starts with the schedule of a job, for which it also
     has the warnings about windows, timeouts and the jobs that it runs after.
     """
@@ -54,12 +63,26 @@ class CronDialog(TextDialog[None]):
         self._cron.value = card.cron or "" if card is not None else ""
         self._zone.chosen = card.tz if card is not None else UTC
         self._active = 0
-        self._trial: ScheduleTrial | OpsconsoleError | None = None
+        self.trial: ScheduleTrial | OpsconsoleError | None = None
+
+    @property
+    def heading(self) -> str:
+        """What it does."""
+        return "Try a schedule"
+
+    @property
+    def fields(self) -> tuple[TextField, ...]:
+        """The fields that the cursor moves over."""
+        return (self._cron, self._zone)
 
     @property
     def field(self) -> TextField:
         """The field under the cursor."""
-        return (self._cron, self._zone)[self._active]
+        return self.fields[self._active]
+
+    def more(self) -> Sequence[Line]:
+        """Lines after the fields."""
+        return ()
 
     @property
     def request(self) -> tuple[str, str]:
@@ -73,16 +96,17 @@ class CronDialog(TextDialog[None]):
 
     def content(self) -> Sequence[Line]:
         """The two fields, and what the expression means."""
-        times = max(LEAST_TIMES, min(cron_panel.TIMES, self.size.height - OTHER_LINES))
+        times = max(LEAST_TIMES, min(cron_panel.TIMES, self.size.height - OTHER_LINES - len(self.more())))
         result, height = self._result(times), 1 + times + cron_panel.WARNING_LINES
         cron, zone = self._active == 0, self._active == 1
         typed = self._zone.pieces(24) if zone and self._zone.value else ()
         hint = Piece("  ←→, or type a part of its name", "quiet") if zone and not typed else Piece("  ")
         return [
-            title_line("Try a schedule", self.host.snapshot.environment),
+            title_line(self.heading, self.host.snapshot.environment),
             EMPTY,
             line(Piece("▸" if cron else " ", "mark"), "Cron     ", *self._cron.pieces(is_active=cron)),
             line(Piece("▸" if zone else " ", "mark"), "Zone     ", text(self.request[1], "strong", 40), hint, *typed),
+            *self.more(),
             EMPTY,
             *[*result, *[EMPTY] * (height - len(result))][:height],
         ]
@@ -99,7 +123,7 @@ class CronDialog(TextDialog[None]):
 
     def action_field(self, step: int) -> None:
         """Moves to the other field."""
-        self._active = (self._active + step) % 2
+        self._active = (self._active + step) % len(self.fields)
         self.repaint()
 
     def action_zone(self, step: int) -> None:
@@ -129,22 +153,22 @@ class CronDialog(TextDialog[None]):
     def _try(self) -> None:
         request = self.request
         if not request[0]:
-            self._trial = None
+            self.trial = None
             self.repaint()
             return
 
         def tried(result: ScheduleTrial | OpsconsoleError) -> None:
             if request == self.request:
-                self._trial = result
+                self.trial = result
                 self.repaint()
 
         run_in_thread(self, lambda: self.host.service.queries.try_schedule(*request, self._job), tried)
 
     def _result(self, times: int) -> list[Line]:
-        if isinstance(self._trial, OpsconsoleError):
-            return wrapped([self._trial.sentence], INNER, "bad")
-        if self._trial is None:
+        if isinstance(self.trial, OpsconsoleError):
+            return wrapped([self.trial.sentence], INNER, "bad")
+        if self.trial is None:
             return wrapped(
                 ["Type minute, hour, day of month, month and weekday, such as 50 23 * * 1-5"], INNER, "quiet"
             )
-        return cron_panel.lines(self._trial, self.host.now(), INNER, times)
+        return cron_panel.lines(self.trial, self.host.now(), INNER, times)

@@ -44,6 +44,7 @@ class JobsScreen(FilterPage, PollingPage["JobPage | None"], RunActionsPage):
         bind("left", "segment(-1)", "previous filter"),
         bind("previous_panel", "segment(-1)", "previous filter"),
         bind("open", "open", "open the runs of the job"),
+        bind("schedule", "schedule", "change the schedule"),
         bind("try_schedule", "try_schedule", "try a schedule"),
     ]
 
@@ -158,6 +159,10 @@ class JobsScreen(FilterPage, PollingPage["JobPage | None"], RunActionsPage):
             self.maximize(self.query_one("#job"), container=False)
         else:
             super().action_maximise()
+
+    def action_schedule(self) -> None:
+        """Opens the dialog that changes the schedule of the job."""
+        actions.schedule(self.host, self._card())
 
     def action_try_schedule(self) -> None:
         """Opens the dialog for cron expressions with the schedule of the job."""

@@ -87,6 +87,8 @@ def _of_snapshot(page: Page) -> Iterator[PaletteCommand]:
         yield PaletteCommand(
             f"explain {name}", "", partial(actions.why, host, question), command_lines.why(name, question.at)
         )
+        schedule = partial(actions.schedule, host, card)
+        yield PaletteCommand(f"schedule {name}", "", schedule, command_lines.schedule(name, card.cron or "", card.tz))
         yield PaletteCommand(f"pause {name}", "", pause, command_lines.pause(name))
         newest = view.newest_run(name)
         if newest is not None:

@@ -38,7 +38,7 @@ HEIGHTS = ((0, "-low"), (30, "-tall"), (50, "-high"))
 """From how many columns and rows on a page has which class."""
 FOOTER_KEYS = 9
 FRESH_SECONDS = 0.9
-CHANGES = ("trigger", "cancel", "retry", "pause", "resume", "acknowledge", "silence", "clear")
+CHANGES = ("trigger", "cancel", "retry", "pause", "resume", "acknowledge", "silence", "clear", "schedule")
 """The actions that a viewer may not use, which are also the ids of their keys."""
 HIDDEN_KEYS = frozenset(readable(key) for each in CHANGES for key in DEFAULTS[each])
 

@@ -64,12 +64,12 @@ def rows(view: View, status: JobStatus, page: JobPage | None, cells: int, room: 
     if cells < TWO_COLUMNS:
         is_tall = room >= TALL
         runs = _runs(view, status, page, cells, TALL_CHART_ROWS if is_tall else 1, in_full=is_tall)
-        waits, schedule = _waits(page, cells), _schedule(view, page, cells)
+        waits, schedule = _waits(page, cells), _schedule(view, page, cells, status.card.changed)
         return _fitting(lambda times: [problem, *runs, waits, *schedule(times)], cells, room)
     first = (cells - 1) // 2
     second = cells - 1 - first
     runs = _runs(view, status, page, second, CHART_ROWS, in_full=room >= IN_FULL)
-    left_column = _fitting(_schedule(view, page, first), first, room)
+    left_column = _fitting(_schedule(view, page, first, status.card.changed), first, room)
     right_column = _fitting(lambda _: [problem, *runs, _waits(page, second)], second, room)
     return side_by_side(left_column, first, right_column, second)
 
@@ -171,7 +171,7 @@ def _failing(page: JobPage) -> str:
 # --- schedule -------------------------------------------------------------------------------------------------------
 
 
-def _schedule(view: View, page: JobPage, cells: int) -> Sections:
+def _schedule(view: View, page: JobPage, cells: int, changed: str) -> Sections:
     """When it runs, for which data, and what becomes of missed times."""
     job = page.job
     written = line(Piece("none; it runs when an operator triggers it", "quiet"))
@@ -182,6 +182,7 @@ def _schedule(view: View, page: JobPage, cells: int) -> Sections:
     aliases = [_label("aliases", text(", ".join(job.aliases), limit=300))] if job.aliases else []
     return lambda times: [
         Section(4, [_label("schedule", *written), *_labelled("", jitter, cells)]),
+        Section(4, _labelled("changed", [changed] if changed else [], cells, "warn")),
         Section(2, _scheduled(view, page, times)),
         Section(9, [_label("covers", text(job_text.covers(job.covers)))]),
         Section(10, _labelled("missed", missed, cells)),

@@ -129,6 +129,14 @@ class FakeService:
         self.record("cancel", run, force, note)
         return 19
 
+    def schedule(self, job: str, cron: str, tz: str | None, /, *, note: str = "") -> int:
+        self.record("schedule", job, cron, tz, note)
+        return 22
+
+    def reset_schedule(self, job: str, /, *, note: str = "") -> int:
+        self.record("reset_schedule", job, note)
+        return 23
+
     def cancel_clearing(self) -> int:
         self.record("cancel_clearing")
         return 21

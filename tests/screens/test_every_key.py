@@ -45,7 +45,7 @@ NO_COMMAND = {
     **dict.fromkeys(("page_up", "page_down", "first", "last", "previous_year", "next_year"), CURSOR),
     **dict.fromkeys(("previous_job", "next_job", "filter", "worst"), CURSOR),
     **dict.fromkeys(("mark", "only", "order", "at_once", "add"), "it changes the command line of `plan`"),
-    **dict.fromkeys(("clear", "try_schedule"), DIALOG),
+    **dict.fromkeys(("clear", "try_schedule", "schedule"), DIALOG),
 }
 """Why keys of pages have no command line."""
 NO_DIALOG_COMMAND = {

@@ -280,7 +280,7 @@ def test_a_schedule_that_cannot_be_read_has_the_reason() -> None:
 
 def test_the_palette_tries_a_schedule_and_explains_a_job() -> None:
     async def scenario(console: Console) -> None:
-        await console.press("ctrl+p", *"schedule", "enter")
+        await console.press("ctrl+p", *"try", "space", *"a", "space", *"sche", "enter")
         assert isinstance(console.app.screen, CronDialog)
         await console.until(lambda: "Type minute, hour, day of month" in console.text)
         await console.press("escape", "ctrl+p", *"explain", "space", *"regen", "enter")
@@ -307,3 +307,20 @@ def test_the_page_as_a_picture(snap_compare: Compare, state: str, size: str) -> 
 @pytest.mark.parametrize(("key", "words"), [("w", "ticket 81"), ("asterisk", "In words")])
 def test_the_dialogs_as_pictures(snap_compare: Compare, key: str, words: str) -> None:
     assert matches_snapshot(snap_compare, samples.BUSY, SIZES["80x24"], "2", key, shows=words)
+
+
+def test_a_schedule_is_changed_and_reset_in_a_dialog() -> None:
+    first = samples.TIDY.jobs[0]
+    changed = replace(first, changed="changed by asha at 12:00 UTC; reset it to '0 * * * *' (UTC)")
+    snapshot = replace(samples.TIDY, jobs=(changed, *samples.TIDY.jobs[1:]))
+
+    async def scenario(console: Console) -> None:
+        await console.press("2", "S")
+        await console.until(lambda: "In words" in console.text)
+        await console.press(*["backspace"] * len("* * * *"), *"5 * * *", "tab", "tab", *"late")
+        await console.press("enter")
+        await console.until(lambda: ("schedule", first.name, "0 5 * * *", first.tz, "late") in console.service.calls)
+        await console.press("S", *["backspace"] * len("0 * * * *"), "enter")
+        await console.until(lambda: ("reset_schedule", first.name, "") in console.service.calls)
+
+    run_console(scenario, snapshot)

@@ -14,6 +14,7 @@ from opsconsole.cli.completion import complete_job
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, in_zone, print_json, utc
 from opsconsole.cli.prompts import json_option, past_time
+from opsconsole.cli.session import changed_schedules
 from opsconsole.core.clock import now
 from opsconsole.core.humanize import duration, relative_time
 
@@ -29,6 +30,8 @@ from opsconsole.core.humanize import duration, relative_time
 @click.pass_obj
 def command(options: Options, job_or_cron: str, tz: str | None, start: str | None, limit: int, as_json: bool) -> None:
     """List the next scheduled times of a job or a cron expression.
+
+    A schedule that an operator changed is read from the store; a cron expression needs none.
 
     A job with jitter starts a little after each of them: always by the same time, which is shown.
 
@@ -71,7 +74,10 @@ def _schedule(options: Options, job_or_cron: str, tz: str | None) -> tuple[Cron 
     if len(job_or_cron.split()) > 1 or job_or_cron.startswith("@"):
         return Cron(job_or_cron, tz or "UTC"), None
     settings = load_settings(options)
-    job = catalog.load(settings.packs, settings.overrides, settings.options).find(job_or_cron)
+    jobs = catalog.load(settings.packs, settings.overrides, settings.options)
+    job = jobs.find(job_or_cron)
+    if jobs.apply(changed_schedules(settings)):
+        job = jobs.find(job_or_cron)
     return schedule(job.cron, tz or job.tz), job
 
 
