@@ -53,6 +53,14 @@ def keep_hangups() -> SimpleQueue[int]:
     return _hangups
 
 
+def end_at_once() -> None:
+    """From now on an ending signal ends this process and closes nothing: for one whose thread waits for input, which
+    nothing interrupts.
+    """
+    for number in ENDING:
+        signal.signal(number, _end)
+
+
 def start_watchdog(code: int) -> None:
     """Ends this process with `code` if it has not ended within WATCH_SECONDS."""
     watchdog = threading.Timer(WATCH_SECONDS, os._exit, (code,))
@@ -71,6 +79,10 @@ def _receive(number: int, _frame: FrameType | None) -> None:
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     raise SystemExit(128 + number)
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    os._exit(128 + number)
 
 
 def _ignore(_number: int, _frame: FrameType | None) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -25,6 +27,10 @@ DAY = "2026-01-19"
 ROOT = Path(__file__).parents[2]
 READING = {"health", "alerts", "alert", "jobs", "job", "runs", "run", "why", "occurrences"}
 ACTING = {"run_job", "retry_run", "cancel_run", "pause", "resume", "acknowledge_alert"}
+INITIALIZE = (
+    b'{"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-06-18", '
+    b'"capabilities": {}, "clientInfo": {"name": "x", "version": "1"}}}\n'
+)
 ESCAPE = "no \x1b]52;c;bytes\x07 number"
 
 Call = Callable[..., Any]
@@ -141,3 +147,21 @@ def test_a_viewer_may_read_but_not_act(place: Installation) -> None:
 
     assert "read-only" in asyncio.run(talk())
     assert place.audited_commands()[0].outcome == "refused"
+
+
+def test_a_signal_ends_a_server_that_waits_for_its_client(place: Installation) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "opsconsole", "mcp"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | place.environ,
+        cwd=ROOT,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with process.stdin as requests, process.stdout as responses:
+        requests.write(INITIALIZE)
+        requests.flush()
+        assert b'"serverInfo"' in responses.readline()
+        process.terminate()
+        assert process.wait(PATIENCE_SECONDS) == 128 + signal.SIGTERM

@@ -12,6 +12,7 @@ from opsconsole.cli.mcp.acting import ActingTools
 from opsconsole.cli.mcp.reading import ReadingTools
 from opsconsole.cli.mcp.session import Answer, Session
 from opsconsole.core.settings import Settings
+from opsconsole.core.signals import end_at_once
 
 INSTRUCTIONS = """\
 Read the state of opsconsole, a scheduler of batch jobs: jobs, runs, scheduled times and alerts. Times are in UTC.
@@ -47,6 +48,7 @@ def run(settings: Settings, *, may_act: bool) -> None:
         for tool in (*additive, *stopping):
             hints = ToolAnnotations(read_only_hint=False, destructive_hint=tool in stopping, open_world_hint=False)
             server.add_tool(tool, annotations=hints)
+    end_at_once()
     try:
         server.run("stdio")
     finally:
