@@ -155,6 +155,8 @@ def _read(ctx: click.Context, query: Callable[[Connection], Sequence[T]]) -> Seq
             store.close()
     except Exception:  # noqa: BLE001 - a traceback would stand in the middle of what somebody types
         return ()
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _impatient(url: str) -> str:

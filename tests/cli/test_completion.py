@@ -6,12 +6,18 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.shell_completion import ShellComplete
 
+from opsconsole.cli import cli as opsconsole
+from opsconsole.cli.completion import COMPLETE_VARIABLE
 from tests.cli.conftest import RunCli
 from tests.installation import Installation
+
+Complete = Callable[..., list[str]]
 
 BASH = """
 eval "$(opsconsole completion bash)"
@@ -51,16 +57,17 @@ def past(installation: Installation) -> Installation:
     return installation
 
 
-def complete(place: Installation | None, words: str, last: str = "") -> list[str]:
-    """What is offered, by the words of `_OPSCONSOLE_COMPLETE` as the scripts of all shells pass them."""
-    environ = os.environ | (place.environ if place else {})
-    environ |= {"COMP_WORDS": f"{words} {last}", "COMP_CWORD": str(len(words.split()))}
-    environ["_OPSCONSOLE_COMPLETE"] = "bash_complete"
-    done = subprocess.run(
-        [f"{sys.prefix}/bin/opsconsole"], env=environ, capture_output=True, text=True, check=False, cwd=Path.home()
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    return [line.removeprefix("plain,") for line in done.stdout.splitlines() if line]
+@pytest.fixture
+def complete(monkeypatch: pytest.MonkeyPatch) -> Complete:
+    """Returns what is offered after some words, as the scripts of all shells are."""
+
+    def offered(place: Installation | None, words: str, last: str = "") -> list[str]:
+        for name, value in (place.environ if place else {}).items():
+            monkeypatch.setenv(name, value)
+        completing = ShellComplete(opsconsole, {}, "opsconsole", COMPLETE_VARIABLE)
+        return [item.value for item in completing.get_completions(words.split()[1:], last)]
+
+    return offered
 
 
 def test_bash_completes_jobs(past: Installation) -> None:
@@ -73,7 +80,7 @@ def test_fish_and_zsh_load_their_scripts(past: Installation) -> None:
     assert shell("zsh", ZSH, past) == ["_opsconsole_completion"]
 
 
-def test_numbers_names_and_states_come_from_the_store(past: Installation) -> None:
+def test_numbers_names_and_states_come_from_the_store(past: Installation, complete: Complete) -> None:
     assert complete(past, "opsconsole show") == ["1"]
     assert complete(past, "opsconsole cancel") == []
     assert complete(past, "opsconsole pause", "a") == ["all"]
@@ -81,11 +88,14 @@ def test_numbers_names_and_states_come_from_the_store(past: Installation) -> Non
     assert complete(past, "opsconsole retry --state", "fa") == ["failed"]
 
 
-def test_without_a_store_or_with_a_wrong_configuration_nothing_is_offered(tmp_path: Path) -> None:
+def test_without_a_store_or_with_a_wrong_configuration_nothing_is_offered(
+    tmp_path: Path, complete: Complete, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert complete(None, "opsconsole run") == []
     assert not (tmp_path / "share").exists(), "looking creates nothing"
     assert complete(None, f"opsconsole --config {tmp_path}/missing.toml show") == []
     assert "headless" in complete(None, "opsconsole", "he")
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("name", ["bash", "zsh", "fish"])

@@ -140,6 +140,7 @@ def test_an_answer_is_cut_to_a_size_that_a_model_can_read() -> None:
     assert len(answer["runs"]) * 500 < MAX_BYTES
 
 
+@pytest.mark.soak
 def test_a_viewer_may_read_but_not_act(place: Installation) -> None:
     async def talk() -> str:
         async with connected(place, "--allow-actions", before=("--read-only",)) as client:
@@ -149,6 +150,7 @@ def test_a_viewer_may_read_but_not_act(place: Installation) -> None:
     assert place.audited_commands()[0].outcome == "refused"
 
 
+@pytest.mark.soak
 def test_a_signal_ends_a_server_that_waits_for_its_client(place: Installation) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "opsconsole", "mcp"],
