@@ -82,7 +82,8 @@ def among(column: Any, keys: list[str], *, sqlite: bool) -> Any:
 class Resources:
     """What a process uses for all of its batches: connections, a clock, and the memory of a run.
 
-    `statement_seconds` limits the statements on the data database; a batch has its own timeout.
+    `statement_seconds` limits the statements on the data database; a batch has its own timeout. With `read_only` it
+    refuses every write.
     `check_lease` returns only while its leader holds the lease; in a leader it raises LeaseExpired.
     """
 
@@ -94,9 +95,10 @@ class Resources:
         families: tuple[Family, ...] = (),
         now: clock.Clock = clock.now,
         statement_seconds: float | None = None,
+        read_only: bool = False,
         check_lease: Callable[[], None] = lambda: None,
     ) -> None:
-        self.data = Database(data_url, primary_only=True, statement_seconds=statement_seconds)
+        self.data = Database(data_url, primary_only=True, statement_seconds=statement_seconds, read_only=read_only)
         self._redis_url = redis_url
         self.families = families
         self.now = now

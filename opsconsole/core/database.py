@@ -179,18 +179,25 @@ class Database:
     On PostgreSQL a write transaction begins only on a server that accepts writes; with `primary_only` the same holds
     for reads, as a standby may be behind. `statement_seconds` limits each statement, and how long a silent server is
     waited for; half of it each wait for a lock. Without it a statement may take its time, as long as the server answers
-    new connections.
+    new connections. With `read_only` the database itself refuses every write, in transactions of `writing`, too.
     """
 
     name = "the data database"
     escapes_text = False
 
     def __init__(
-        self, url: str, *, pool: int = 5, primary_only: bool = False, statement_seconds: float | None = None
+        self,
+        url: str,
+        *,
+        pool: int = 5,
+        primary_only: bool = False,
+        statement_seconds: float | None = None,
+        read_only: bool = False,
     ) -> None:
         parsed = make_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self.primary_only = primary_only
+        self._read_only = read_only
         self._statement_seconds = statement_seconds
         self._search_path = ""
         self._writer = threading.RLock()
@@ -202,6 +209,8 @@ class Database:
             )
             if not parsed.query:
                 event.listen(self.engine, "connect", _tune_sqlite)
+            if read_only:
+                event.listen(self.engine, "connect", _refuse_writes_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
         else:
             self.engine = self._create_postgresql(parsed, pool)
@@ -260,7 +269,7 @@ class Database:
         On SQLite it takes the write lock at once, and a process has one such transaction at a time.
         """
         if not self.is_sqlite:
-            with self._transaction({"patient": patient}) as connection:
+            with self._transaction({"patient": patient, "postgresql_readonly": self._read_only}) as connection:
                 yield connection
                 self._require_intact(connection)
             return
@@ -367,6 +376,10 @@ class Database:
 def _tune_sqlite(connection: Any, record: object) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _refuse_writes_sqlite(connection: Any, record: object) -> None:
+    connection.execute("PRAGMA query_only=ON")
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -15,6 +15,7 @@ from opsconsole.authoring.extensions import Reply, Request, Route
 from opsconsole.authoring.pack import Pack
 from opsconsole.cache.filters import ClearFilter
 from opsconsole.core.errors import OpsconsoleError
+from opsconsole.core.settings import Role
 from opsconsole.http.operations import Answer, Call, Sent
 from opsconsole.http.responses import HttpError
 from opsconsole.service.service import Service
@@ -34,7 +35,8 @@ def resources_for(service: Service, catalog: Catalog) -> Resources:
     settings = service.settings
     assert settings.redis_url is not None  # noqa: S101 - the session sets a URL before it opens the service
     urls = settings.data_url.reveal(), settings.redis_url.reveal()
-    return Resources(*urls, families=catalog.families, statement_seconds=SHORT_SECONDS)
+    views = settings.actor.role is Role.VIEWER
+    return Resources(*urls, families=catalog.families, statement_seconds=SHORT_SECONDS, read_only=views)
 
 
 def context_for(service: Service, catalog: Catalog, pack: Pack, resources: Resources) -> ExtensionContext:

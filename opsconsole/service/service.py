@@ -66,7 +66,8 @@ class Service:
     ) -> None:
         assert settings.redis_url is not None  # noqa: S101 - the session sets a URL before it opens the service
         urls = settings.data_url.reveal(), settings.redis_url.reveal()
-        resources = Resources(*urls, now=now, statement_seconds=SHORT_SECONDS)
+        views = settings.actor.role is Role.VIEWER
+        resources = Resources(*urls, now=now, statement_seconds=SHORT_SECONDS, read_only=views)
         counting = counter(settings, catalog, resources)
         self.supervisor = supervisor or Supervisor(now)
         watch = LeaseWatch(settings.host, seconds=settings.engine.lease_seconds)

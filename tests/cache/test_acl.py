@@ -26,19 +26,19 @@ from opsconsole.core.errors import NotPermitted, Unavailable
 from opsconsole.embedded.redis import EmbeddedRedis
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
-PASSWORD = "a-long-password"
+PASSWORD, VIEWER_PASSWORD = "a-long-password", "another-long-password"
 
 
-def documented_rule() -> list[str]:
-    """The words of the rule in the docs."""
-    found = re.search(r"```text\n(ACL SETUSER .*?)```", OPERATIONS.read_text(), re.DOTALL)
+def documented_rule(user: str = "opsconsole") -> list[str]:
+    """The words of a user's rule in the docs."""
+    found = re.search(rf"```text\n(ACL SETUSER {user} .*?)```", OPERATIONS.read_text(), re.DOTALL)
     assert found is not None
     return found.group(1).split()
 
 
-def url_of(server: EmbeddedRedis, user: str = "opsconsole") -> str:
+def url_of(server: EmbeddedRedis, user: str = "opsconsole", password: str = PASSWORD) -> str:
     """The second database as this user."""
-    return server.url.replace("unix://", f"unix://{user}:{PASSWORD}@").replace("db=0", "db=1")
+    return server.url.replace("unix://", f"unix://{user}:{password}@").replace("db=0", "db=1")
 
 
 @pytest.fixture
@@ -114,6 +114,33 @@ def test_a_user_with_these_permissions_cannot_touch_other_keys(
         tries(cache.client)
 
     assert owner.get("cart:asha") == b"another application's"
+
+
+@pytest.mark.parametrize(
+    "tries",
+    [
+        lambda client: client.set(DAY_ATTEMPTS.key(user="asha", date="2026-01-19"), "mine"),
+        lambda client: client.unlink(DAY_ATTEMPTS.key(user="asha", date="2026-01-19")),
+        lambda client: client.flushall(),
+        lambda client: client.keys(),
+        lambda client: client.get("cart:asha"),
+    ],
+    ids=("set", "unlink", "flushall", "keys", "get"),
+)
+def test_the_user_of_a_viewer_may_only_read(
+    own_redis: EmbeddedRedis, owner: redis.Redis, tries: Callable[[redis.Redis], object]
+) -> None:
+    execute: Any = owner.execute_command
+    execute(*documented_rule("opsconsole-viewer"))
+    owner.set(DAY_ATTEMPTS.key(user="asha", date="2026-01-19"), b"[]")
+    viewing = Cache(url_of(own_redis, "opsconsole-viewer", VIEWER_PASSWORD))
+    try:
+        assert viewing.read(DAY_ATTEMPTS, ["asha"], by="user", date="2026-01-19") == {"asha": b"[]"}
+        assert viewing.statistics()[0].denied == ()
+        with pytest.raises(NoPermissionError):
+            tries(viewing.client)
+    finally:
+        viewing.close()
 
 
 @pytest.fixture

@@ -77,6 +77,18 @@ def test_a_reader_sees_one_snapshot_and_does_not_block_writers(data: Database) -
     assert (before, again, after) == (0, 0, 5)
 
 
+def test_a_database_for_viewers_refuses_every_write(data: Database, empty_database_url: str) -> None:
+    viewed = Database(empty_database_url, read_only=True)
+    try:
+        for transaction in (viewed.writing, viewed.reading):
+            with pytest.raises(SQLAlchemyError), transaction() as db:
+                db.execute(update(notes).values(n=5))
+        with viewed.reading() as db:
+            assert db.execute(select(notes.c.n)).scalar_one() == 0
+    finally:
+        viewed.close()
+
+
 def test_a_transaction_that_raises_is_rolled_back(data: Database) -> None:
     def fail_halfway() -> None:
         with data.writing() as db:
