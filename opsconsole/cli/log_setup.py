@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import os
+import sys
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -71,6 +72,13 @@ class ErrorHandler(logging.Handler):
         error = record.exc_info[1] if record.exc_info else None
         if error is not None:
             report_error(record.name, error)
+
+
+def log_to_stdout() -> None:
+    """Sends the program's log to standard output alone, as JSON lines; with their priorities if that is the journal."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(JournalFormatter() if is_journal(sys.stdout) else JsonFormatter())
+    log_to(handler)
 
 
 def is_journal(stream: TextIO) -> bool:

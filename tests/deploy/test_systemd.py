@@ -1,4 +1,4 @@
-"""The systemd unit in `deploy`: systemd accepts it, and what it sets fits the program."""
+"""The systemd units in `deploy`: systemd accepts them, and what they set fits the program."""
 
 from __future__ import annotations
 
@@ -13,16 +13,25 @@ import pytest
 from opsconsole.core.errors import Exit
 from opsconsole.core.signals import WATCH_SECONDS
 
-UNIT = Path(__file__).parents[2] / "deploy/opsconsole.service"
+DEPLOY = Path(__file__).parents[2] / "deploy"
+UNITS = [DEPLOY / "opsconsole.service", DEPLOY / "opsconsole-worker.service"]
 MOST_EXPOSURE = 20
 """Tenths: systemd counts from 0.0 (safe) to 10.0 (unsafe)."""
 
 
-def values(key: str) -> list[str]:
-    return re.findall(rf"^{key}=(.*)$", UNIT.read_text(), re.MULTILINE)
+@pytest.fixture(params=UNITS, ids=lambda file: file.stem)
+def file(request: pytest.FixtureRequest) -> Path:
+    """Each unit."""
+    found: Path = request.param
+    return found
 
 
-def test_what_the_unit_sets_fits_the_program() -> None:
+def test_what_the_units_set_fits_the_program(file: Path) -> None:
+    text = file.read_text()
+
+    def values(key: str) -> list[str]:
+        return re.findall(rf"^{key}=(.*)$", text, re.MULTILINE)
+
     assert values("Type") == ["notify"]
     assert values("KillMode") == ["mixed"], "workers must not get the SIGTERM that is for their leader"
     assert int(values("TimeoutStopSec")[0]) > WATCH_SECONDS
@@ -32,11 +41,11 @@ def test_what_the_unit_sets_fits_the_program() -> None:
     assert not values("ProcSubset")
 
 
-def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
+def test_systemd_accepts_the_units(file: Path, tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not installed")
-    unit = tmp_path / UNIT.name
-    unit.write_text(UNIT.read_text().replace("/opt/opsconsole/bin/opsconsole", f"{sys.prefix}/bin/opsconsole"))
+    unit = tmp_path / file.name
+    unit.write_text(file.read_text().replace("/opt/opsconsole/bin/opsconsole", f"{sys.prefix}/bin/opsconsole"))
 
     verified = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True, check=False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,7 +16,7 @@ import click
 from opsconsole.authoring import catalog
 from opsconsole.cli.commands import Command
 from opsconsole.cli.following import CannotLead
-from opsconsole.cli.log_setup import JournalFormatter, JsonFormatter, is_journal, log_to
+from opsconsole.cli.log_setup import log_to_stdout
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.service_reports import ServiceReports
 from opsconsole.cli.session import create_engine, open_service
@@ -86,9 +85,7 @@ def command(options: Options, address: str | None, no_standby: bool) -> None:
     from opsconsole.cli.table_check import start_table_check  # loads SQLAlchemy
 
     leads = not (options.observe or options.read_only)
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(JournalFormatter() if is_journal(sys.stdout) else JsonFormatter())
-    log_to(handler)
+    log_to_stdout()
     hangups = keep_hangups()
     settings = load_settings(options)
     for warning in settings.warnings:

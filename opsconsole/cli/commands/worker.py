@@ -9,10 +9,11 @@ import time
 import click
 
 from opsconsole.cli.commands import Command
-from opsconsole.cli.log_setup import JsonFormatter, TextFormatter, log_to
+from opsconsole.cli.log_setup import TextFormatter, log_to, log_to_stdout
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.core.errors import BadSettings, NotAllowed
-from opsconsole.core.settings import Role, Settings
+from opsconsole.core.service_manager import ServiceManager
+from opsconsole.core.settings import Role, Settings, environment
 from opsconsole.core.trust import make_private
 
 log = logging.getLogger(__name__)
@@ -38,9 +39,12 @@ def command(options: Options, slots: int | None, log_text: bool) -> None:
       opsconsole worker
       opsconsole worker --slots 4
     """
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(TextFormatter("%(asctime)s %(levelname)s %(message)s") if log_text else JsonFormatter())
-    log_to(handler)
+    if log_text:
+        handler = logging.StreamHandler(sys.stdout)
+        handler.setFormatter(TextFormatter("%(asctime)s %(levelname)s %(message)s"))
+        log_to(handler)
+    else:
+        log_to_stdout()
     settings = load_settings(options)
     require_celery(settings)
     if settings.actor.role is Role.VIEWER:
@@ -53,13 +57,21 @@ def command(options: Options, slots: int | None, log_text: bool) -> None:
     jobs = catalog.load(settings.packs, settings.overrides, settings.options, settings.compress_over)
     count = slots or settings.engine.worker_count
     worker = CeleryWorker(settings, jobs, count)
+    manager = ServiceManager.of(environment())
     try:
         worker.start()
-        log.info("attached with %s slots for %s jobs", count, len(list(jobs)))
+        attached = f"attached with {count} slots for {len(list(jobs))} jobs"
+        log.info("%s", attached)
+        if manager is not None:
+            manager.ready(attached)
         while True:
             worker.check()
+            if manager is not None:
+                manager.alive()
             time.sleep(CHECK_SECONDS)
     finally:
+        if manager is not None:
+            manager.stopping()
         log.info("stopping: no further batch")
         worker.close()
 
