@@ -15,6 +15,7 @@ import msgspec
 import redis
 
 from benchmarks.environment import Environment
+from jobs.attempts.cached_day import DAY_ATTEMPTS
 from jobs.attempts.sample import add_attempts
 from jobs.attempts.update_mastery import update_mastery
 from jobs.attempts.update_performance import update_performance
@@ -34,6 +35,7 @@ from opsconsole.authoring.scope import Scope
 from opsconsole.cache.clearing import sweep
 from opsconsole.cache.client import Cache
 from opsconsole.cache.filters import ClearFilter
+from opsconsole.cache.rankings import swap_ranking
 from opsconsole.cache.statistics import survey
 from opsconsole.core import clock
 from opsconsole.extensions import ExtensionContext, Request
@@ -42,6 +44,8 @@ from opsconsole.worker.work import work
 SUBJECT = "s1"
 GOALS = {"user look-up": 0.95, "question selection": 0.90, "session generation": 0.80, "whole response": 0.70}
 UNREACHABLE = "unix:///nowhere/redis.sock"
+READ_KEYS, READ_BYTES, READS = 250, 2_500, 40
+SLOW_MICROSECONDS = 10_000
 
 
 @dataclass
@@ -217,7 +221,7 @@ def measure_clearing(here: Environment, keys: int) -> list[tuple[str, float, int
                 for n in range(start, min(keys, start + 5_000))
             }
         )
-    here.cache.config_set("slowlog-log-slower-than", 10_000)
+    here.cache.config_set("slowlog-log-slower-than", SLOW_MICROSECONDS)
     cache = Cache(here.redis_url)
     scans: dict[str, Callable[[], Any]] = {
         "figures of each family": lambda: list(survey(cache.client, pack.families))[-1].scanned,
@@ -243,3 +247,49 @@ def matching_keys(client: redis.Redis, selection: ClearFilter, *, remove: bool) 
     """The number of keys found or removed."""
     *_, last = sweep(client, pack.families, selection, remove=remove)
     return last.total
+
+
+def measure_reads(here: Environment, rounds: int) -> tuple[list[float], list[float]]:
+    """Milliseconds of `cache.read` of 250 days, and of a plain MGET of the same keys."""
+    cache, bare = Cache(here.redis_url, (DAY_ATTEMPTS,)), here.cache
+    owners = [f"u{n:05}" for n in range(READ_KEYS)]
+    cache.replace(DAY_ATTEMPTS, dict.fromkeys(owners, b"[" * READ_BYTES), by="user", date="2026-01-01")
+
+    def read() -> object:
+        return cache.read(DAY_ATTEMPTS, owners, by="user", date="2026-01-01")
+
+    def mget() -> object:
+        found = bare.mget([f"date:user:2026-01-01:{owner}" for owner in owners])
+        return dict(zip(owners, found, strict=True))
+
+    assert read() == mget()
+    ours, theirs = [], []
+    for _ in range(rounds):
+        ours.append(statistics.median(_milliseconds(read) for _ in range(READS)))
+        theirs.append(statistics.median(_milliseconds(mget) for _ in range(READS)))
+    cache.close()
+    here.cache.flushall()
+    return ours, theirs
+
+
+def _milliseconds(call: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    call()
+    return (time.perf_counter() - began) * 1000
+
+
+def measure_swap(here: Environment, members: int) -> tuple[float, int]:
+    """Replaces a board of so many members twice; the seconds of the second time, and its commands over 10 ms."""
+    cache = Cache(here.redis_url)
+    here.cache.config_set("slowlog-log-slower-than", SLOW_MICROSECONDS)
+    seconds = 0.0
+    for turn in range(2):
+        here.cache.slowlog_reset()
+        began = time.perf_counter()
+        entries = ((f"u{n:07}", float(n + turn), f"name {n}") for n in range(members))
+        assert swap_ranking(cache, "leaderboard:bench", "leaderboard:bench:names", lambda e=entries: e) == members  # type: ignore[misc]
+        seconds = time.perf_counter() - began
+    slow = len(here.cache.slowlog_get())
+    cache.close()
+    here.cache.flushall()
+    return seconds, slow

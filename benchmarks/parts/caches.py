@@ -12,7 +12,8 @@ from benchmarks.environment import POSTGRES, Environment, databases, environment
 from benchmarks.figures import Figure, of_rounds
 from benchmarks.options import Figures, Options, Size
 
-WARMING_GOAL = 1.3
+WARMING_GOAL, READ_GOAL = 1.3, 1.5
+BOARD_MEMBERS = 300_000
 SCANNED_KEYS = {Size.QUICK: 50_000, Size.NORMAL: 1_000_000, Size.FULL: 1_000_000}
 
 
@@ -38,10 +39,23 @@ def measure(options: Options) -> Figures:
             yield of_rounds(place, "warming, times bare pipelines", ratios, "x", WARMING_GOAL)
             if not is_scanned:
                 is_scanned = True
+                yield from _reads(here, options.rounds)
                 yield from _scans(here, SCANNED_KEYS[options.size])
+
+
+def _reads(here: Environment, rounds: int) -> Figures:
+    ours, bare = caches.measure_reads(here, 3 * rounds)
+    ratios = [mine / theirs for mine, theirs in zip(ours, bare, strict=True)]
+    note = f"{statistics.median(ours):.2f} ms, MGET {statistics.median(bare):.2f} ms"
+    place = f"a batch of {caches.READ_KEYS} keys"
+    yield of_rounds(place, "cache.read, times a bare MGET", ratios, "x", READ_GOAL, note=note)
 
 
 def _scans(here: Environment, keys: int) -> Figures:
     for name, seconds, found, slow in caches.measure_clearing(here, keys):
         note = f"{found:,} keys in {seconds:.2f} s"
         yield Figure(f"{keys:,} keys in Redis", f"{name}: commands over 10 ms", slow, "", 0, note=note)
+    members = BOARD_MEMBERS if keys >= BOARD_MEMBERS else keys
+    seconds, slow = caches.measure_swap(here, members)
+    note = f"{seconds:.2f} s"
+    yield Figure(f"a board of {members:,}", "replaced: commands over 10 ms", slow, "", 0, note=note)

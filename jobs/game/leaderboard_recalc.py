@@ -25,6 +25,7 @@ leaderboard_recalc = Job(
     recalculate,
     cron="0 * * * *",
     batch=1,
+    workers=len(BOARDS),
     batch_timeout=minutes(15),  # a million players take a minute
     exclusive="leaderboard",
     after=("game.leaderboard_reset_weekly", "game.leaderboard_reset_monthly"),

@@ -12,8 +12,8 @@ from typing import Any
 from redis.client import Pipeline
 
 from opsconsole.cache.clearing import ClearProgress, sweep
-from opsconsole.cache.compression import compress, decompress
-from opsconsole.cache.connection import chunked, connect, translating_connection_errors, translating_errors
+from opsconsole.cache.compression import compress, decompress_all
+from opsconsole.cache.connection import CHUNK, chunked, connect, translating_connection_errors, translating_errors
 from opsconsole.cache.families import BadKey, Family
 from opsconsole.cache.faults import Effect, fault, unavailable
 from opsconsole.cache.figures import RecentHitRate, RedisStats, UsageSurvey
@@ -61,21 +61,15 @@ class Cache:
         own_ttl = ttl_seconds if isinstance(ttl_seconds, Mapping) else {}
         usual_ttl = ttl_seconds if isinstance(ttl_seconds, int) else family.ttl_seconds
         threshold = self._limits.get(family.name, family.compress_over) if compress_over is None else compress_over
-        refused: dict[str, str] = {}
-        sent: list[str] = []
+        keys, refused = family.keys(values, by=by, **parts)
         pipeline = self.client.pipeline(transaction=False)
-        for owner, value in values.items():
-            try:
-                key = family.key(**parts, **{by: owner})
-            except BadKey as error:
-                refused[owner] = error.why
-                continue
+        for owner, key in keys.items():
+            value = values[owner]
             if value is None:
                 pipeline.unlink(key)
             else:
                 pipeline.set(key, compress(value, threshold), ex=own_ttl.get(owner, usual_ttl))
-            sent.append(owner)
-        refused.update(_refusals(sent, pipeline))
+        refused.update(_refusals(list(keys), pipeline))
         return refused
 
     def fill(self, entries: Iterable[tuple[Family, Mapping[str, str], bytes]]) -> list[str | None]:
@@ -106,21 +100,22 @@ class Cache:
         that cannot be part of a key. Raises Unavailable when Redis cannot be reached.
         """
         values: dict[str, bytes | None] = dict.fromkeys(owners)
-        keys: dict[str, str] = {}
-        for owner in values:
-            try:
-                keys[owner] = family.key(**parts, **{by: owner})
-            except BadKey:
-                continue
+        keys, _ = family.keys(values, by=by, **parts)
         if keys:
             with translating_errors():
-                pipeline = self.client.pipeline(transaction=False)
-                for chunk in chunked(keys.values()):
-                    pipeline.mget(chunk)
-                stored = [decompress(value) for result in pipeline.execute() for value in result]
+                stored = self._stored(list(keys.values()))
                 values.update(zip(keys, stored, strict=True))
-            self._counts.add((family.name, "misses" if values[owner] is None else "hits") for owner in keys)
+            misses = stored.count(None)
+            self._counts.add_all(family.name, hits=len(stored) - misses, misses=misses)
         return values
+
+    def _stored(self, keys: list[str]) -> list[bytes | None]:
+        if len(keys) <= CHUNK:
+            return decompress_all(self.client.mget(keys))
+        pipeline = self.client.pipeline(transaction=False)
+        for chunk in chunked(keys):
+            pipeline.mget(chunk)
+        return [value for result in pipeline.execute() for value in decompress_all(result)]
 
     def forget(self, families: Iterable[Family], source: str, **parts: Iterable[str]) -> int:
         """Removes the values made from `source` for every combination of `parts`, in one round trip. Returns how many

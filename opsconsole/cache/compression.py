@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
+from types import NoneType
+from typing import Any
 
 ZLIB_HEADER = b"\x78"
 """The first byte of a zlib stream. No JSON text starts with it, so that readers need no other marker."""
@@ -16,6 +19,14 @@ def compress(value: bytes, threshold: int | None) -> bytes:
         return value
     compressed = zlib.compress(value)
     return compressed if len(compressed) < len(value) else value
+
+
+def decompress_all(stored: Iterable[Any]) -> list[bytes | None]:
+    """The original values: see `decompress`. Raises ValueError for anything else than bytes and None."""
+    stored = list(stored)
+    if not set(map(type, stored)) <= {bytes, NoneType}:
+        raise ValueError("not values")
+    return [value if value is None or value[:1] != ZLIB_HEADER else decompress(value) for value in stored]
 
 
 def decompress(stored: bytes | None) -> bytes | None:

@@ -88,6 +88,30 @@ class Family:
             raise BadKey(key, f"the key would be longer than {MAX_KEY_LENGTH} characters")
         return key
 
+    def keys(self, owners: Iterable[str], *, by: str, **parts: str) -> tuple[dict[str, str], dict[str, str]]:
+        """The keys of many values that differ in the part `by`: the key of each owner, and for the others the reason
+        why they cannot have one.
+        """
+        ids = list(owners)
+        mark = "\0"
+        try:
+            check(parts)
+            before, _, after = self.pattern.format_map({**parts, by: mark}).partition(mark)
+        except BadKey as error:
+            return {}, dict.fromkeys(ids, error.why)
+        room = min(MAX_PART_LENGTH, MAX_KEY_LENGTH - len(before) - len(after))
+        # All at once: to check each would take longer than Redis does.
+        if ids and all(ids) and max(map(len, ids)) <= room and not _BAD_PART.search("".join(ids)):
+            return {owner: f"{before}{owner}{after}" for owner in ids}, {}
+        found: dict[str, str] = {}
+        refused: dict[str, str] = {}
+        for owner in ids:
+            try:
+                found[owner] = self.key(**parts, **{by: owner})
+            except BadKey as error:
+                refused[owner] = error.why
+        return found, refused
+
     def parse(self, key: str | bytes) -> dict[str, str] | None:
         """The parts of one of the family's keys; None for any other key."""
         if isinstance(key, bytes):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 CHUNK = 500
 """Members per command: it occupies the server for well under a millisecond."""
+PIPELINED = 10
+"""Commands per round trip."""
 STAGING_TTL_SECONDS = 600
 """Expires a staged set whose builder died, and a replaced set that could not be removed."""
 ATTEMPTS = 5
@@ -58,7 +60,7 @@ def _swap_once(client: redis.Redis, key: str, names_key: str, read: Callable[[],
         with translating_errors():
             watched.watch(key, names_key)  # type: ignore[no-untyped-call]
         entries = iter(read())
-        while chunk := list(islice(entries, CHUNK)):
+        while chunk := list(islice(entries, CHUNK * PIPELINED)):
             with translating_errors():
                 staging.add(chunk)
         with translating_errors():
@@ -87,16 +89,18 @@ class _Staging:
     def add(self, entries: list[Entry]) -> None:
         """Adds members; each may be added once."""
         members, named = self._new
-        names: dict[Any, Any] = {member: name for member, _, name in entries if name is not None}
         pipeline = self._client.pipeline(transaction=False)
-        pipeline.zadd(members, {member: score for member, score, _ in entries})
+        for start in range(0, len(entries), CHUNK):
+            some = entries[start : start + CHUNK]
+            pipeline.zadd(members, {member: score for member, score, _ in some})
+            names: dict[Any, Any] = {member: name for member, _, name in some if name is not None}
+            if names:
+                pipeline.hset(named, mapping=names)
+            self._names += len(names)
         pipeline.expire(members, STAGING_TTL_SECONDS)
-        if names:
-            pipeline.hset(named, mapping=names)
-            pipeline.expire(named, STAGING_TTL_SECONDS)
+        pipeline.expire(named, STAGING_TTL_SECONDS)
         pipeline.execute()
         self.members += len(entries)
-        self._names += len(names)
 
     def swap_in(self, watched: redis.client.Pipeline) -> bool:
         """Renames the staged keys to the live ones. Returns whether no live key changed since it was watched."""

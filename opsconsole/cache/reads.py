@@ -47,6 +47,11 @@ class ReadCounts:
         with self._lock:
             self._outcomes.update(outcomes)
 
+    def add_all(self, family: str, *, hits: int, misses: int) -> None:
+        """Adds the outcomes of many reads of a family."""
+        with self._lock:
+            self._outcomes.update({(family, "hits"): hits, (family, "misses"): misses})
+
     def totals(self) -> dict[str, Reads]:
         """The outcomes so far, by family."""
         with self._lock:

@@ -325,8 +325,8 @@ def test_a_partially_evicted_board_is_not_published(cache: Cache) -> None:
     swap_ranking(cache, "board", "names", lambda: [("asha", 1.0, "Asha")])
 
     def evicted() -> Iterator[Entry]:
-        for n in range(2500):
-            if n == 1500:
+        for n in range(7500):
+            if n == 6000:
                 cache.client.unlink(*cache.client.keys("board:*"))
             yield f"user{n}", float(n), None
 
