@@ -12,7 +12,7 @@ from opsconsole.calendar.windows import minutes
 from opsconsole.core.text import safe
 from opsconsole.rules import finding_text
 from opsconsole.rules.alerts import Alert
-from opsconsole.rules.findings import Finding, FindingKey, FindingKind
+from opsconsole.rules.findings import ENDED, Finding, FindingKey, FindingKind
 
 MAX_MESSAGE, MAX_REASON = 500, 300
 MAX_ITEMS = 50
@@ -69,7 +69,8 @@ def reconcile(
 ) -> Changes:
     """What a look changes about the open alerts. `absent_before` is what the look before found absent.
 
-    Words and figures change all the time, so that they are only compared with `refresh`, as is a lower severity, which
+    Words and figures change all the time, so that they are only compared with `refresh` (but not whether the run has
+    ended), as is a lower severity, which
     counts only SEVERITY_KEPT after the alert fired or last became worse.
     """
     found: dict[FindingKey, Finding] = {}
@@ -158,7 +159,8 @@ def _keeping_severity(alert: Alert, finding: Finding, now: datetime) -> Finding:
 
 
 def _differs(alert: Alert, finding: Finding, now: datetime, *, refresh: bool) -> bool:
-    if alert.run != _number(finding.run):
+    has_ended = alert.evidence.get("numbers", {}).get(ENDED, 0)
+    if alert.run != _number(finding.run) or has_ended != finding.numbers.get(ENDED, 0):
         return True
     if not refresh:
         return False

@@ -16,6 +16,10 @@ LEADER = "the leader"
 """The subject of a finding about who leads."""
 
 
+ENDED = "ended"
+"""Among the numbers of a finding about a run that takes long: 1 when the run has ended."""
+
+
 class FindingKind(StrEnum):
     """What a finding is about. It is the name of the rule that found it."""
 
@@ -123,6 +127,7 @@ def worst_first(found: Iterable[Finding]) -> tuple[Finding, ...]:
 
 __all__ = [
     "CLOCK",
+    "ENDED",
     "LEADER",
     "Finding",
     "FindingKey",

@@ -14,7 +14,7 @@ from opsconsole.authoring.run import Run, RunState
 from opsconsole.calendar.windows import minutes
 from opsconsole.rules.admission import WaitReason
 from opsconsole.rules.backfill import WindowStatus
-from opsconsole.rules.findings import CLOCK, Finding, FindingKind, Severity, worst_first
+from opsconsole.rules.findings import CLOCK, ENDED, Finding, FindingKind, Severity, worst_first
 from opsconsole.rules.job_history import RATE_WITHIN, low_success_rate, low_work, slow_run
 from opsconsole.rules.window_health import WindowHealth
 
@@ -214,7 +214,7 @@ def _long_run(facts: JobFacts, now: datetime) -> Iterator[Finding]:
     if run is None or run.started_at is None or longest is None:
         return
     if (run.ended_at or now) - run.started_at > longest:
-        numbers = {"limit": longest.total_seconds()}
+        numbers = {"limit": longest.total_seconds(), ENDED: int(run.ended_at is not None)}
         since = run.started_at + longest
         yield Finding(Severity.WARNING, FindingKind.LONG_RUN, facts.job.name, since, run, numbers=numbers)
 

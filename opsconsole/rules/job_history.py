@@ -9,7 +9,7 @@ from statistics import median
 
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.run import Run, RunState, Selection, Trigger
-from opsconsole.rules.findings import Finding, FindingKind, Severity
+from opsconsole.rules.findings import ENDED, Finding, FindingKind, Severity
 from opsconsole.rules.spread import deviation
 from opsconsole.rules.window_health import WindowHealth
 
@@ -74,6 +74,7 @@ def slow_run(job: Job, newest: Sequence[Run], active: Run | None, now: datetime)
     limit = middle + max(DEVIATIONS * deviation(usual), (factor - 1) * middle, LEAST_SLOWER)
     if seconds > limit:
         numbers = {"seconds": seconds, "usual": middle, "runs": len(usual), "most": max(usual)}
+        numbers[ENDED] = int(run.ended_at is not None)
         since = run.started_at + timedelta(seconds=limit)
         yield Finding(Severity.WARNING, FindingKind.SLOW_RUN, job.name, since, run, numbers=numbers)
 

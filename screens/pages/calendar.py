@@ -11,6 +11,7 @@ from textual.binding import BindingType
 from opsconsole.core import humanize
 from opsconsole.rules.backfill import WindowStatus
 from opsconsole.rules.backfill_status import Backfill
+from opsconsole.rules.findings import FindingKind
 from screens import command_lines
 from screens.command_lines import CommandLine
 from screens.exports import Table
@@ -20,7 +21,7 @@ from screens.pages.backfill import BackfillPage
 from screens.pages.backfill_actions import NEWEST, BackfillActionsPage
 from screens.pages.planning import Planning
 from screens.pages.selection import WindowSelection
-from screens.panels import backfills, calendar, cursor, plan as plan_panel, tables
+from screens.panels import backfills, calendar, cursor, health, plan as plan_panel, tables
 from screens.panels.calendar import DateRange, Sheet
 from screens.panels.plan import Draft, Gap
 from screens.panels.view import View
@@ -90,6 +91,12 @@ class CalendarScreen(BackfillActionsPage[CalendarData]):
     def presence_name(self) -> str:
         """Whose calendar it is."""
         return f"backfill of {self._shown.job}"
+
+    def verdict_keys(self) -> tuple[tuple[str, str], ...]:
+        """No way to the worst problem if this calendar is what it leads to."""
+        worst = next(iter(health.shown(self.view())[0]), None)
+        is_here = worst is not None and worst.key == (FindingKind.INCOMPLETE_WINDOWS, self._shown.job)
+        return () if is_here else super().verdict_keys()
 
     def footer(self) -> tuple[tuple[str, str], ...]:
         """The keys of the panel under the cursor."""

@@ -37,6 +37,8 @@ WIDTHS = ((0, "-narrow"), (80, "-compact"), (100, "-framed"), (120, "-wide"), (1
 HEIGHTS = ((0, "-low"), (30, "-tall"), (50, "-high"))
 """From how many columns and rows on a page has which class."""
 FOOTER_KEYS = 9
+HELP = "help"
+"""The word of the key that shows all keys."""
 FRESH_SECONDS = 0.9
 CHANGES = ("trigger", "cancel", "retry", "pause", "resume", "acknowledge", "silence", "clear", "schedule")
 """The actions that a viewer may not use, which are also the ids of their keys."""
@@ -278,10 +280,16 @@ class Page(Screen[None]):
         return self._keys_of[1]
 
     def _footer(self, cells: int) -> Line:
+        """The keys that fit; the one that shows all others gives way to none."""
         pieces: list[Piece] = []
-        for key, word in self._usable(self.footer())[:FOOTER_KEYS]:
-            each = (Piece(" "), Piece(key, "key"), Piece(f" {word} ", "quiet"))
-            if width((*pieces, *each)) - 1 <= cells:  # without the last space
+        parts = [
+            (Piece(" "), Piece(key, "key"), Piece(f" {word} ", "quiet"), word)
+            for key, word in self._usable(self.footer())[:FOOTER_KEYS]
+        ]
+        reserved = sum(width(each) for *each, word in parts if word == HELP)
+        for *each, word in parts:
+            reserved -= width(each) if word == HELP else 0
+            if width((*pieces, *each)) + reserved - 1 <= cells:  # without the last space
                 pieces += each
         if width(pieces) > cells:
             pieces[-1] = Piece(pieces[-1].text.rstrip(), pieces[-1].style)

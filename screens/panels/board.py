@@ -19,6 +19,8 @@ from screens.widgets.lines import EMPTY, Drawing, Line, Piece, crop, fill, left,
 from screens.widgets.names import shortened
 
 LEAST_NAME, MOST_NAME = 20, 44
+USUAL_NAME, ROOMY = 28, 110
+"""From `ROOMY` cells on, names of usual length are shown whole, as page 2 shows them."""
 STATE = 13
 HEADER_ROWS = 1
 
@@ -116,9 +118,9 @@ def _spaced(parts: Sequence[Piece], start: Sequence[Piece]) -> Line:
 
 def _fitting(cells: int, longest: int) -> tuple[list[Column], int]:
     """The columns that fit, and the width of the names. Those that matter least are left out where there is no room."""
-    columns = list(COLUMNS)
+    columns, least = list(COLUMNS), min(USUAL_NAME if cells >= ROOMY else LEAST_NAME, longest)
     for unneeded in LEAST_IMPORTANT_FIRST:
-        if _name_cells(columns, cells) >= min(LEAST_NAME, longest):
+        if _name_cells(columns, cells) >= least:
             break
         columns = [each for each in columns if each.title != unneeded]
     return columns, max(1, min(_name_cells(columns, cells), longest, MOST_NAME))
@@ -265,4 +267,4 @@ COLUMNS = (
     Column("last 14", LAST, _bars),
     Column("usual", USUAL, _usual, is_number=True),
 )
-LEAST_IMPORTANT_FIRST = ("schedule", "run", "30 d", "usual", "7 d", "24 h", "last 14")
+LEAST_IMPORTANT_FIRST = ("schedule", "run", "30 d", "7 d", "usual", "24 h", "last 14")
