@@ -11,7 +11,9 @@ from starlette.types import ASGIApp
 from opsconsole.authoring.extensions import Reply
 from opsconsole.authoring.parameters import BadParameter
 from opsconsole.core.errors import (
+    BadCron,
     BadWindow,
+    BadZone,
     Exit,
     NotAllowed,
     OpsconsoleError,
@@ -131,6 +133,10 @@ def error_reply(error: OpsconsoleError) -> Reply:
             return Reply.error(400, "bad_date", message, "date")
         case BadParameter():
             return Reply.error(400, "bad_parameter", message, "params")
+        case BadCron():
+            return Reply.error(400, "bad_cron", message, "cron")
+        case BadZone():
+            return Reply.error(400, "bad_zone", message, "tz")
         case NotAllowed():
             return Reply.error(403, "not_allowed", "this token, or this whole process, may only view")
         case BadRunSearch() | BadAuditSearch():

@@ -35,7 +35,15 @@ file = "{file}"
 """
 JOB = "counting.count"
 DAY = "2026-01-19"
-BODIES: dict[str, Any] = {"jobs": [JOB], "from": DAY, "to": DAY, "target": "counting", "since": "2h", "counted": 0}
+BODIES: dict[str, Any] = {
+    "jobs": [JOB],
+    "from": DAY,
+    "to": DAY,
+    "target": "counting",
+    "since": "2h",
+    "counted": 0,
+    "cron": "0 4 * * *",
+}
 """Values of required fields."""
 
 
@@ -131,6 +139,9 @@ def test_every_command_has_a_route_and_works(place: Installation, viewer: HttpCl
     ok(operator.request("POST", "/api/jobs/counting/pause", {"for": "2h", "note": "maintenance"}))
     paused = {each["job"]: each["pauses"] for each in ok(viewer.get("/api/jobs"))["jobs"]}
     ok(operator.request("POST", "/api/jobs/counting/resume"))
+    ok(operator.request("POST", f"/api/jobs/{JOB}/schedule", {"cron": "0 4 * * *", "note": "late source"}))
+    changed = ok(viewer.get(f"/api/jobs/{JOB}"))["details"]["job"]
+    ok(operator.request("POST", f"/api/jobs/{JOB}/schedule/reset"))
     ok(operator.request("POST", "/api/silences", {"target": JOB, "note": "known"}))
     silences = ok(viewer.get("/api/alerts"))["silences"]
     ok(operator.request("POST", "/api/silences/end", {"target": JOB}))
@@ -143,6 +154,7 @@ def test_every_command_has_a_route_and_works(place: Installation, viewer: HttpCl
     assert paused[JOB][0]["requested_by"] == "deploy"
     assert (silences[0]["by"], silences[0]["note"]) == ("deploy", "known")
     assert cleared["cleared"] == counted["keys"] == 0
+    assert changed["changed"].startswith("changed by deploy")
     assert (again.status, again.code) == (409, "refused")
     assert {row["actor"] for row in audit["rows"]} == {"deploy"}
     assert {operation.verb for operation in OPERATIONS} - {None} == set(Verb)
@@ -154,7 +166,7 @@ def test_a_viewer_may_request_nothing_and_each_attempt_is_audited(place: Install
         path = operation.path.format(job=JOB, run=1, backfill=1, alert=1)
         names = [name for name in field_types(operation.request) if f"{{{name}}}" not in operation.path]
         body = {name: BODIES[name] for name in names if is_required(operation.request, name)}
-        extra = {"user": "asha"} if operation.verb is Verb.CLEAR else {"job": JOB} if "/retry" in path else {}
+        extra = {"user": "asha", "command": 1} if "/cache/" in path else {"job": JOB} if "/retry" in path else {}
 
         refused = viewer.request("POST", path, body | {name: extra[name] for name in extra if name in names})
 
@@ -196,6 +208,8 @@ def test_wrong_fields_are_named(viewer: HttpClient, operator: HttpClient) -> Non
         (operator.request("POST", "/api/jobs/all/pause", {"note": 5}), "note"),
         (operator.request("POST", "/api/cache/families/clear", {"user": "a"}), "counted"),
         (operator.request("POST", f"/api/cron/run/{JOB}", {"params": {"no": 1}}), "params"),
+        (operator.request("POST", f"/api/jobs/{JOB}/schedule", {"cron": "every day"}), "cron"),
+        (operator.request("POST", f"/api/jobs/{JOB}/schedule", {"cron": "0 4 * * *", "tz": "Mars"}), "tz"),
     ]
 
     for response, field in wrong:
