@@ -24,7 +24,7 @@ from rich.table import Table
 from benchmarks.dataset import Dates, fill
 from benchmarks.engine import RunningEngine, running_engine
 from benchmarks.environment import POSTGRES, SQLITE, Environment, databases, environment, machine
-from benchmarks.processor import processor_seconds
+from benchmarks.processor import processor_seconds_by
 from opsconsole.authoring import catalog
 from opsconsole.core import clock, configuration
 from opsconsole.worker.celery.broker import Broker
@@ -33,13 +33,24 @@ from tests.worker.attached import BrokerServer
 
 RESULTS = Path(__file__).parent / "results"
 JOB, EMPTY_JOB = "attempts.cache_day", "attempts.suggest"
+GROUPS = {
+    "opsconsole.worker.process": "job code",
+    "opsconsole worker": "attached workers",
+    "postgres": "database",
+    "broker-": "broker",
+    "valkey": "cache",
+    "redis": "cache",
+}
+"""Groups of processes by a part of their command line; all others are the leader."""
 SMALL_BATCH = 10
 """Items of a batch in the comparison of costs: most of its time is the way there and back."""
 
 
 @dataclass
 class Measured:
-    """A run: wall-clock and processor seconds, and what it processed. `effects` is a digest of the cached values."""
+    """A run: wall-clock and processor seconds, these also by group of processes, and what it processed. `effects` is a
+    digest of the cached values, `cached_bytes` their memory in Redis.
+    """
 
     executor: str
     workers: int
@@ -47,6 +58,8 @@ class Measured:
     batches: int
     seconds: float
     processor: float
+    groups: dict[str, float]
+    cached_bytes: int
     effects: str
     faults: str = ""
 
@@ -129,10 +142,21 @@ def digest(here: Environment) -> str:
 def measured(engine: RunningEngine, here: Environment, executor: str, workers: int, day: date) -> Measured:
     """Runs the job once, on an empty cache."""
     here.cache.flushall()
-    before = processor_seconds()
+    empty = here.cache.info("memory")["used_memory"]
+    before = processor_seconds_by(_group)
     run, seconds = engine.run(JOB, day)
-    used = processor_seconds() - before
-    return Measured(executor, workers, run.counts.ok, run.batches, seconds, used, digest(here))
+    groups = {name: round(used - before.get(name, 0.0), 3) for name, used in processor_seconds_by(_group).items()}
+    cached = here.cache.info("memory")["used_memory"] - empty
+    used = sum(groups.values())
+    return Measured(executor, workers, run.counts.ok, run.batches, seconds, used, groups, cached, digest(here))
+
+
+def _group(command: str) -> str:
+    """The group of a process, by its command line."""
+    for part, group in GROUPS.items():
+        if part in command:
+            return group
+    return "leader"
 
 
 def run_with(here: Environment, executor: str, workers: int, day: date, *, batch: int | None = None) -> Measured:
@@ -206,7 +230,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--faults", action="store_true", help="only the run with faults")
     args = parser.parse_args()
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=240)
     about, results = machine(), dict[str, list[Measured]]()
     began = clock.now()
     for name, missing in databases(args.databases):
@@ -241,8 +265,19 @@ def main() -> int:
 
 def _table(title: str, found: list[Measured]) -> Table:
     table = Table(title=title, title_justify="left", show_edge=False)
-    for heading in ("executor", "workers", "items", "batches", "s", "items/s", "processor s", "ms/batch", ""):
-        table.add_column(heading, justify="left" if heading in ("executor", "") else "right")
+    for heading in (
+        "executor",
+        "workers",
+        "items",
+        "batches",
+        "s",
+        "items/s",
+        "processor s",
+        "ms/batch",
+        "of which",
+        "",
+    ):
+        table.add_column(heading, justify="left" if heading in ("executor", "of which", "") else "right")
     for row in sorted(found, key=lambda each: (each.batches, each.executor, each.workers, each.seconds)):
         table.add_row(
             row.executor,
@@ -253,6 +288,7 @@ def _table(title: str, found: list[Measured]) -> Table:
             f"{row.items / row.seconds:,.0f}",
             f"{row.processor:.2f}",
             f"{1000 * row.processor / row.batches:.1f}",
+            ", ".join(f"{name} {used:.2f}" for name, used in sorted(row.groups.items()) if used),
             row.faults,
         )
     return table
