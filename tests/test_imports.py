@@ -339,6 +339,18 @@ def loaded(script: str, folder: Path) -> str:
     return ran.stdout.strip()
 
 
+def test_only_the_executor_for_several_machines_imports_celery() -> None:
+    package = "opsconsole.worker.celery"
+    wrong = [
+        each
+        for each in imports()
+        if (each.module.partition(".")[0] in ("celery", "kombu") and not each.importer.startswith(package))
+        or (each.target.startswith(package) and not each.importer.startswith(package) and not each.in_function)
+    ]
+
+    assert not wrong, "\n".join(map(str, wrong))
+
+
 def test_the_help_of_every_command_loads_no_heavy_library(tmp_path: Path) -> None:
     heavy = (
         *HEAVY,

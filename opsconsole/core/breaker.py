@@ -9,9 +9,10 @@ from enum import StrEnum
 THRESHOLD = 3
 """Consecutive failures that open a breaker."""
 
-WAIT_SECONDS = {"redis": 4.0, "data": 60.0}
+WAIT_SECONDS = {"redis": 4.0, "data": 60.0, "broker": 60.0}
 """How long a run waits for a dependency before it gives up. Packs wait for their own services themselves."""
-PROBES = {"redis": (1 / 2,), "data": (1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 15 / 16)}
+_OFTEN = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 15 / 16)
+PROBES = {"redis": (1 / 2,), "data": _OFTEN, "broker": _OFTEN}
 """When a run probes a dependency, as shares of its wait: a database may restart quickly or take its time."""
 
 

@@ -206,7 +206,7 @@ def lasting(problems: Iterable[Problem], now: datetime) -> tuple[Problem, ...]:
 
 def degraded(problems: Iterable[Problem], unreachable: Iterable[str]) -> tuple[Finding, ...]:
     """A finding for each kind of work that is not done, but for what an unreachable service explains, and what a pack
-    lacks: that is reported with its checks.
+    lacks: that is reported with its checks. It is critical where no run makes progress.
     """
     explained = set(unreachable)
     found: dict[str, Finding] = {}
@@ -214,7 +214,8 @@ def degraded(problems: Iterable[Problem], unreachable: Iterable[str]) -> tuple[F
         if problem.fault is Fault.NOT_CONFIGURED:
             continue
         if problem.dependency is None or NAMES.get(problem.dependency, problem.dependency) not in explained:
-            severity = Severity.CRITICAL if problem.work in ESSENTIAL else Severity.WARNING
+            is_critical = problem.work in ESSENTIAL or (problem.work == Work.WORKERS and problem.dependency is not None)
+            severity = Severity.CRITICAL if is_critical else Severity.WARNING
             found[problem.work] = Finding(
                 severity,
                 FindingKind.DEGRADED,

@@ -261,6 +261,7 @@ def test_an_unreachable_broker_is_a_problem_and_breaks_the_runs_in_the_end(
         server.kill()
         playing.until(lambda: playing.executor.problem is not None, "it is noticed")
         problem = playing.executor.problem
+        monkeypatch.setattr("opsconsole.worker.celery.executor.RESTART_SECONDS", 0.0)
         monkeypatch.setattr("opsconsole.worker.celery.executor.OUTAGE_SECONDS", 0.0)
         broken = [playing.result(), playing.result()]
         playing.executor.close()

@@ -33,8 +33,10 @@ log = logging.getLogger(__name__)
 TICK_SECONDS = 0.05
 OPEN_SECONDS = 2.0
 """How long to wait for the first look at the broker."""
+RESTART_SECONDS = 3.0
+"""A broker that answers again within this time has been restarted, and nobody notices..."""
 OUTAGE_SECONDS = 60.0
-"""How long a run waits for the broker before its batches fail for that."""
+"""... and what workers have is waited for as long as this. A run waits for the broker itself, as for other services."""
 HANDOVER_SECONDS = 1.5
 """How long workers may take to notice that another process leads."""
 STOP_SECONDS = 15.0
@@ -269,11 +271,13 @@ class CeleryExecutor:
         return results
 
     def _give_up(self, feed: Feed) -> list[Result]:
-        """Breaks the work of runs that have waited for the broker for long."""
+        """Breaks work that cannot be sent, and work in flight when the broker stays unreachable."""
         outage = self._link.unreachable
-        if outage is None or time.monotonic() - outage[1] < OUTAGE_SECONDS:
+        if outage is None or (seconds := time.monotonic() - outage[1]) < RESTART_SECONDS:
             return []
-        results = [self._end(task, _broken(task.work, outage[0]))[0] for task in list(self._tasks.values())]
+        results: list[Result] = []
+        if seconds > OUTAGE_SECONDS:
+            results += [self._end(task, _broken(task.work, outage[0]))[0] for task in list(self._tasks.values())]
         work = next(feed)
         return results if work is None else [*results, _broken(work, outage[0])]
 
@@ -284,4 +288,4 @@ class CeleryExecutor:
 def _broken(work: Work, reason: str) -> Result:
     if isinstance(work, Batch):
         return BatchResult(work.run, work.seq, work.attempt, again=work.keys, broken=BROKER, reason=reason)
-    return PlanningResult(work.run, broken=BROKER, reason=reason)
+    return PlanningResult(work.run, broken=BROKER, reason=f"the broker is unreachable: {reason}")

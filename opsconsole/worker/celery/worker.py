@@ -17,6 +17,7 @@ from uuid import uuid4
 
 import msgspec
 from celery.worker import WorkController, state
+from celery.worker.consumer import Consumer
 
 from opsconsole.authoring.batch import Batch, Lost
 from opsconsole.authoring.catalog import Catalog
@@ -37,6 +38,7 @@ from opsconsole.worker.messages import Planning, Result, Work
 log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 10.0
+RECONNECT_SECONDS = 0.5
 MAX_FAILED_STARTS = 3
 FAILED_START_SECONDS = 1.0
 """How long a slot whose process cannot start leaves its tasks to others."""
@@ -73,6 +75,7 @@ class CeleryWorker:
             hostname=f"{own.id}@{socket.gethostname()}",
             pool_cls="threads",
             concurrency=slots,
+            consumer_cls=_Consumer,
             without_gossip=True,
             without_mingle=True,
             without_heartbeat=True,
@@ -135,6 +138,15 @@ class CeleryWorker:
             log.warning("%s", error.sentence)
             time.sleep(FAILED_START_SECONDS)
             yield lost(work, Lost.STOPPED, error.sentence, "no worker process")
+
+
+class _Consumer(Consumer):  # type: ignore[misc] # Celery has no types
+    """Celery's consumer would wait up to half a minute between two attempts to reach a broker."""
+
+    def ensure_connected(self, conn: Any) -> Any:
+        """Waits until the broker can be reached; the membership logs that it cannot."""
+        wait = {"interval_start": RECONNECT_SECONDS, "interval_step": 0, "interval_max": RECONNECT_SECONDS}
+        return conn.ensure_connection(lambda *_: None, None, **wait, callback=state.maybe_shutdown)
 
 
 class CeleryEnded(OpsconsoleError):
