@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+SNAPSHOT_SECONDS = 2.0
+"""How long the engine waits for the first Snapshot: what it loads would slow that down."""
 HANGUP = 128 + signal.SIGHUP
 
 
@@ -119,7 +121,9 @@ def _opened(
     """
     with ExitStack() as closing:
         service = closing.enter_context(open_service(settings, patient=True, check=False, report=report))
+        service.load_sampler()
         show(service)
+        service.await_snapshot(SNAPSHOT_SECONDS)
         if leads:
             report("checking the store")
             require_intact(service)

@@ -7,6 +7,8 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from opsconsole.core.settings import Settings
+from opsconsole.core.trust import make_private
+from opsconsole.embedded.redis import EarlyStart, server_of
 
 if TYPE_CHECKING:
     from opsconsole.authoring.changed_schedule import ChangedSchedule
@@ -31,9 +33,13 @@ def open_service(
     note on standard error says that the cache ends with this command, if it does. `report` is called with what is
     waited for, such as `opening the store`. Raises BadSettings, SchemaMismatch, or Unavailable.
     """
-    from opsconsole.cli import startup  # loads SQLAlchemy and redis, which `--help` of a command does without
+    make_private(settings.folder)
+    server = None if reads or settings.redis_url is not None else EarlyStart(server_of(settings))
+    from opsconsole.cli import startup  # loads SQLAlchemy, which `--help` of a command does without
 
-    return startup.open_service(settings, patient=patient, note=note, check=check, reads=reads, report=report)
+    return startup.open_service(
+        settings, patient=patient, note=note, check=check, reads=reads, report=report, starting=server
+    )
 
 
 def changed_schedules(settings: Settings) -> Mapping[str, ChangedSchedule]:

@@ -22,7 +22,7 @@ from opsconsole.core.problems import Work
 from opsconsole.core.settings import Role, Secret, Settings, masked
 from opsconsole.core.supervision import Loop, Supervisor
 from opsconsole.core.trust import make_private
-from opsconsole.embedded.redis import EmbeddedRedis
+from opsconsole.embedded.redis import EarlyStart, EmbeddedRedis, server_of
 from opsconsole.rules.notifications import filter_problems
 from opsconsole.service.service import Service
 from opsconsole.store import Store, data_tables, migrate, rights, schedules, tables as schema
@@ -53,34 +53,38 @@ def open_service(
     check: bool = True,
     reads: bool = False,
     report: Callable[[str], None] | None = None,
+    starting: EarlyStart | None = None,
 ) -> Iterator[Service]:
     """The service until the end of the block: see `session.open_service`."""
     report = report or (lambda _step: None)
     make_private(settings.folder)
-    report("starting Redis")
     supervisor = Supervisor(now)
-    with _redis(settings, supervisor, patient=patient, note=note, start=not reads) as complete:
+    with _redis(settings, supervisor, starting, patient=patient, note=note) as (complete, wait_for_redis):
         report("loading the jobs")
         jobs = catalog.load(complete.packs, complete.overrides, complete.options, complete.compress_over)
         require_filters(complete, jobs)
         report("opening the store")
         store = Store(complete.store_url.reveal())
         try:
-            changes = patient and settings.actor.role is Role.OPERATOR
-            _prepare(complete, store, jobs.packs, rights.ALL if changes else rights.READ, data=not reads)
-            if patient and check:
-                require_intact(complete, store)
-        except Unavailable as error:
-            if not patient:
-                raise
-            log.warning("%s", error.sentence)
-        service = Service(complete, store, jobs, supervisor=supervisor)
-        try:
-            with suppress(Unavailable):  # whoever needs the store reports it
-                service.apply_schedules()
-            yield service
+            try:
+                changes = patient and settings.actor.role is Role.OPERATOR
+                _prepare(complete, store, jobs.packs, rights.ALL if changes else rights.READ, data=not reads)
+                if patient and check:
+                    require_intact(complete, store)
+            except Unavailable as error:
+                if not patient:
+                    raise
+                log.warning("%s", error.sentence)
+            report("starting Redis")
+            wait_for_redis()
+            service = Service(complete, store, jobs, supervisor=supervisor)
+            try:
+                with suppress(Unavailable):  # whoever needs the store reports it
+                    service.apply_schedules()
+                yield service
+            finally:
+                service.close()
         finally:
-            service.close()
             store.close()
 
 
@@ -192,34 +196,40 @@ def require_intact(settings: Settings, store: Store) -> None:
 
 
 @contextmanager
-def _redis(settings: Settings, supervisor: Supervisor, *, patient: bool, note: bool, start: bool) -> Iterator[Settings]:
-    """The configuration with the URL of a running Redis server: the configured one, or an embedded one that runs at
-    least as long as this process needs it; with `start` False, of one that may not be running. Raises BadSettings for a
+def _redis(
+    settings: Settings, supervisor: Supervisor, starting: EarlyStart | None, *, patient: bool, note: bool
+) -> Iterator[tuple[Settings, Callable[[], None]]]:
+    """The configuration with the URL of a Redis server: the configured one, or an embedded one; and what waits until
+    that has started, and then keeps it running at least as long as this process needs it. Raises BadSettings for a
     configured one of a kind that never works.
     """
     if settings.redis_url is not None:
         if patient:
             _require_supported(settings.redis_url)
-        yield settings
+        yield settings, lambda: None
         return
-    limits = settings.redis_limits
-    server = EmbeddedRedis(settings.folder, max_memory=limits.max_memory, policy=limits.policy)
-    if not start:
-        yield replace(settings, redis_url=Secret(server.url))
-        return
-    if server.ensure() and note:
-        message = "note: the embedded Redis and its keys end with this command; set REDIS_URL to keep them"
-        echo(message, err=True)
+    server = starting.server if starting is not None else server_of(settings)
     keeper = Loop(
         Work.REDIS_KEEPER, lambda: _keep(server), seconds=CHECK_SECONDS, now=now, outage_seconds=CHECK_SECONDS
     )
-    supervisor.watch(keeper)
-    keeper.start()
+
+    def wait() -> None:
+        if starting is None:
+            return
+        if starting.result() and note:
+            message = "note: the embedded Redis and its keys end with this command; set REDIS_URL to keep them"
+            echo(message, err=True)
+        supervisor.watch(keeper)
+        keeper.start()
+
     try:
-        yield replace(settings, redis_url=Secret(server.url))
+        yield replace(settings, redis_url=Secret(server.url)), wait
     finally:
         keeper.stop(timeout=None)
-        server.stop()
+        if starting is not None:
+            with suppress(OpsconsoleError):
+                starting.result()
+            server.stop()
 
 
 def _require_supported(url: Secret) -> None:

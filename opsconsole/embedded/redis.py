@@ -22,11 +22,14 @@ import time
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import quote
 
 from opsconsole.core.errors import Exit, OpsconsoleError, Unavailable
 from opsconsole.core.text import safe
+
+if TYPE_CHECKING:
+    from opsconsole.core.settings import Settings
 
 START_SECONDS = 5.0
 PING_SECONDS = 0.25
@@ -214,6 +217,35 @@ class EmbeddedRedis:
             log.seek(max(start, log.seek(0, os.SEEK_END) - 4096))
             lines = log.read().decode(errors="replace").split("\n")
         return safe(next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty"))
+
+
+def server_of(settings: Settings) -> EmbeddedRedis:
+    """The server of an installation that has none of its own."""
+    limits = settings.redis_limits
+    return EmbeddedRedis(settings.folder, max_memory=limits.max_memory, policy=limits.policy)
+
+
+class EarlyStart:
+    """A server that is ensured in a thread, while the caller loads what it needs itself."""
+
+    def __init__(self, server: EmbeddedRedis) -> None:
+        self.server = server
+        self._outcome: bool | BaseException = False
+        self._thread = threading.Thread(target=self._run, name="redis-start", daemon=True)
+        self._thread.start()
+
+    def result(self) -> bool:
+        """What `ensure` returns or raises, when it is done."""
+        self._thread.join()
+        if isinstance(self._outcome, BaseException):
+            raise self._outcome
+        return self._outcome
+
+    def _run(self) -> None:
+        try:
+            self._outcome = self.server.ensure()
+        except BaseException as error:  # noqa: BLE001 - the caller raises it
+            self._outcome = error
 
 
 class _Child:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -56,8 +57,13 @@ class Sampler:
         self._hurry_until = self._whole_at = self._runs_at = float("-inf")
         self._version: int | None = None
         self._changes = FileChanges(backend.store)
+        self.first = threading.Event()
         self._callback: Callable[[Snapshot], None] | None = None
         self._loop = Loop(Work.SAMPLER, self._step, seconds=QUIET_SECONDS, now=backend.now)
+
+    def load(self) -> None:
+        """Loads redis-py, so that the first Snapshot does not."""
+        self._backend.resources.cache  # noqa: B018 - made on first use
 
     def start(self, callback: Callable[[Snapshot], None]) -> None:
         """Calls back with every new Snapshot from a background thread."""
@@ -187,6 +193,7 @@ class Sampler:
         snapshot = self.take(self._depth(hurrying=hurrying))
         if self._callback is not None and not self._loop.is_stopping:
             self._callback(snapshot)
+        self.first.set()
         is_busy = snapshot.live or snapshot.store_lock is not None
         return HURRIED_SECONDS if hurrying else BUSY_SECONDS if is_busy else QUIET_SECONDS
 

@@ -211,6 +211,14 @@ class Service:
         """Calls back with each new Snapshot from a background thread, twice a second while a run is active."""
         self._sampler.start(callback)
 
+    def load_sampler(self) -> None:
+        """Loads what a Snapshot needs, so that `watch` returns at once."""
+        self._sampler.load()
+
+    def await_snapshot(self, seconds: float) -> None:
+        """Waits for the first Snapshot of `watch`, so that what is loaded next does not slow it down."""
+        self._sampler.first.wait(seconds)
+
     def announce(self, interface: str) -> None:
         """Announces this process in the store, as a `console` or as `headless`, until it closes."""
         from opsconsole.service.presence import PresenceAnnouncer
