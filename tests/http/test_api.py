@@ -228,6 +228,26 @@ def test_the_document_has_every_route_and_those_of_packs(viewer: HttpClient) -> 
     assert document["components"]["schemas"]["RunDetails"]["properties"]["state"]
 
 
+def test_no_answer_has_a_secret(
+    place: Installation, viewer: HttpClient, operator: HttpClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    number = ended_run(place, operator)
+    paths = [
+        each.path.format(job=JOB, run=number, backfill=1, alert=1) + (f"?job={JOB}" if each.path == "/api/why" else "")
+        for each in OPERATIONS
+        if each.method == "GET"
+    ]
+    wrong = HttpClient(viewer.address, f"{SECRET}x")
+
+    answers = [operator.get(path).body for path in [*paths, "/readyz?verbose", "/metrics", "/openapi.json", "/nothing"]]
+    answers += [operator.get(f"/api/runs?q={secret}").body for secret in (SECRET, VIEWER)]
+    answers.append(wrong.get("/api/jobs").body)
+    answers.append(operator.request("POST", f"/api/cron/run/{JOB}", f'{{"date": {SECRET}}}'.encode()).body)
+
+    texts = [*(answer.decode() for answer in answers), caplog.text]
+    assert [secret for secret in (SECRET, VIEWER, OPERATOR) for text in texts if secret in text] == []
+
+
 def test_metrics_count_what_happens(place: Installation, operator: HttpClient) -> None:
     def scrape() -> dict[str, float]:
         text = operator.get("/metrics").body.decode()
