@@ -65,10 +65,16 @@ def _converted(name: str, kind: Any, value: Any, *, is_text: bool) -> Any:
     try:
         found = msgspec.convert(value, kind, strict=not is_text)
     except msgspec.ValidationError:
-        raise HttpError(400, "bad_field", f"{name} must be {expected(kind)}", name) from None
+        raise _wrong(name, kind) from None
+    if found is None and is_text:
+        raise _wrong(name, kind)  # a parameter is left out, never `null`
     if any(not is_storable(each) for each in _texts(found)):
         raise HttpError(400, "bad_text", f"{name} must be valid Unicode without NUL characters", name)
     return found
+
+
+def _wrong(name: str, kind: Any) -> HttpError:
+    return HttpError(400, "bad_field", f"{name} must be {expected(kind)}", name)
 
 
 def is_list(kind: Any) -> bool:

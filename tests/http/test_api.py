@@ -202,6 +202,7 @@ def test_wrong_fields_are_named(viewer: HttpClient, operator: HttpClient) -> Non
         (viewer.get("/api/runs?since=1h&until=2h"), "since"),
         (viewer.get("/api/runs/first"), "run"),
         (viewer.get("/api/runs?colour=red"), "colour"),
+        (viewer.get("/api/runs?before=null"), "before"),
         (viewer.get("/api/why"), "job"),
         (viewer.get("/api/cache/count"), "user"),
         (operator.request("POST", "/api/jobs/all/pause", {"for": "forever"}), "for"),
