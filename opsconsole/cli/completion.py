@@ -39,6 +39,11 @@ def complete_job(ctx: click.Context, _parameter: click.Parameter, incomplete: st
     return _words(_jobs(ctx), incomplete)
 
 
+def complete_pack(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Packs with jobs."""
+    return _words(_packs(_jobs(ctx)), incomplete)
+
+
 def complete_pausable(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Jobs, packs, and `all`."""
     names = _jobs(ctx)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from opsconsole.cli.commands import Command
+from opsconsole.cli.completion import complete_pack
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, print_json, print_table
 from opsconsole.cli.prompts import json_option
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command("panels", cls=Command)
-@click.argument("pack", required=False)
+@click.argument("pack", required=False, shell_complete=complete_pack)
 @json_option
 @click.pass_obj
 def command(options: Options, pack: str | None, as_json: bool) -> None:
