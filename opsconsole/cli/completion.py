@@ -17,7 +17,6 @@ from click.shell_completion import CompletionItem
 from opsconsole.authoring.run import NEEDS_A_LOOK, OPEN, RunState
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.core.text import safe
-from opsconsole.rules.backfill_status import BackfillState
 
 if TYPE_CHECKING:
     from opsconsole.core.database import Connection
@@ -76,6 +75,8 @@ def complete_backfill(ctx: click.Context, _parameter: click.Parameter, incomplet
 
 def complete_plan(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The numbers of plans that were not applied."""
+    from opsconsole.rules.backfill_status import BackfillState  # every command imports this module
+
     return _backfills(ctx, incomplete, (BackfillState.PLANNED,))
 
 
