@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NoReturn
 from zoneinfo import ZoneInfo
@@ -22,6 +23,12 @@ wait_option = click.option(
     is_flag=True,
     help="Wait for the end and exit with its result. If no process leads, do the work in this one.",
 )
+
+
+def the_run(words: Sequence[str]) -> int | None:
+    """The number of a run, if that is all that was typed: `41`, `#41`, `4,790`; otherwise the words are a filter."""
+    number = words[0].removeprefix("#").replace(",", "") if len(words) == 1 else ""
+    return int(number) if number.isascii() and number.isdecimal() else None
 
 
 def confirm(question: str, *, yes: bool) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,7 +16,7 @@ from opsconsole.authoring.run import Run, RunFilter, Selection, Stop, StopReason
 from opsconsole.calendar.windows import Unit
 from opsconsole.core.clock import Clock
 from opsconsole.core.database import Connection
-from opsconsole.core.errors import OpsconsoleError, Refused
+from opsconsole.core.errors import OpsconsoleError, Refused, UnknownRun
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.supervision import describe, log_failure
 from opsconsole.leader import alert_commands, backfills as backfilling, schedule_commands
@@ -125,18 +126,28 @@ def _retry(db: Connection, catalog: Catalog, command: Command, at: datetime) -> 
 
 
 def _retry_matching(db: Connection, catalog: Catalog, command: Command, at: datetime) -> dict[str, Any]:
-    matching = msgspec.convert(command.arguments["filter"], RunFilter, strict=False)
-    queued, refusals, after = [], [], 0
-    while page := runs.undone(db, matching, after=after, limit=RETRIES_A_PAGE):
-        after = page[-1].id
-        for parent in page:
-            try:
-                queued.append(_retry_one(db, catalog, parent, command, at))
-            except OpsconsoleError as error:
-                refusals.append(error.sentence)
+    queued, refusals = [], []
+    for parent in _matching(db, command):
+        try:
+            queued.append(_retry_one(db, catalog, parent, command, at))
+        except OpsconsoleError as error:
+            refusals.append(error.sentence)
     if not queued:
         raise Refused(refusals[0]) if refusals else actions.NoRunToRetry()
     return {"runs": queued, "refused": len(refusals), "refusals": refusals[:LISTED_REFUSALS]}
+
+
+def _matching(db: Connection, command: Command) -> Iterator[Run]:
+    """The runs to retry: those that were counted, or those that a filter matches."""
+    if (numbers := command.arguments.get("runs")) is not None:
+        for number in numbers:
+            with suppress(UnknownRun):  # its retention has passed
+                yield runs.get(db, number)
+        return
+    matching, after = msgspec.convert(command.arguments["filter"], RunFilter, strict=False), 0
+    while page := runs.undone(db, matching, after=after, limit=RETRIES_A_PAGE):
+        after = page[-1].id
+        yield from page
 
 
 def _retry_one(db: Connection, catalog: Catalog, parent: Run, command: Command, at: datetime) -> int:
@@ -166,11 +177,23 @@ def _retry_one(db: Connection, catalog: Catalog, parent: Run, command: Command, 
 
 
 def _cancel(db: Connection, _catalog: Catalog, command: Command, at: datetime) -> dict[str, Any]:
+    if command.target == MATCHING:
+        return _cancel_matching(db, command, at)
     run = runs.get(db, int(command.target))
     force = bool(command.arguments.get("force"))
     actions.check_cancel(run)
     runs.request_stop(db, run.id, _stop(command, at, force=force))
     return {"run": run.id, "job": run.job, "before": run.state, "force": force}
+
+
+def _cancel_matching(db: Connection, command: Command, at: datetime) -> dict[str, Any]:
+    force = bool(command.arguments.get("force"))
+    stop = _stop(command, at, force=force)
+    numbers = [number for number in command.arguments["runs"] if runs.request_stop(db, number, stop)]
+    ended = len(command.arguments["runs"]) - len(numbers)
+    if not numbers:
+        raise actions.NoRunToCancel
+    return {"runs": numbers, "refused": ended, "force": force}
 
 
 def _cancel_clearing(db: Connection, _catalog: Catalog, command: Command, at: datetime) -> dict[str, Any]:  # noqa: ARG001

@@ -94,6 +94,13 @@ class NoRunToRetry(Refused):
         super().__init__("no matching run has anything to retry")
 
 
+class NoRunToCancel(Refused):
+    """Runs that have all ended."""
+
+    def __init__(self) -> None:
+        super().__init__("no matching run is queued or running")
+
+
 class RunEnded(Refused):
     """A run that has ended cannot be cancelled."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 
@@ -86,6 +86,14 @@ class Commands:
         """Requests a retry of every run that matches and has no retry yet."""
         matching = msgspec.to_builtins(canonical(self._backend, filter_))
         return self.send(Verb.RETRY, MATCHING, {"all": everything, "filter": matching})
+
+    def retry_runs(self, numbers: Sequence[int], *, everything: bool = False) -> int:
+        """Requests a retry of exactly these runs."""
+        return self.send(Verb.RETRY, MATCHING, {"all": everything, "runs": list(numbers)})
+
+    def cancel_runs(self, numbers: Sequence[int], *, force: bool = False, note: str = "") -> int:
+        """Requests the end of exactly these runs, as `cancel` does for one."""
+        return self.send(Verb.CANCEL, MATCHING, {"force": force, "note": note, "runs": list(numbers)})
 
     def cancel(self, run: int, *, force: bool = False, note: str = "") -> int:
         """Requests the end of a run: once its batches in flight are done or the grace period is over, at once with

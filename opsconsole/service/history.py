@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from opsconsole.authoring.run import Run
+from opsconsole.authoring.run import NEEDS_A_LOOK, OPEN, Run
 from opsconsole.core.database import Connection
 from opsconsole.rules.run_search import RunSearch, Segment, parse
 from opsconsole.service.backend import Backend
@@ -49,6 +49,30 @@ class RunHistory:
         """The newest runs that a search selects. Raises UnknownRun when the run `before` no longer exists."""
         with self._backend.reading() as db:
             return _page(db, search, before, limit)
+
+    def all_matching(self, search: RunSearch, *, limit: int) -> list[Run]:
+        """The runs that a search selects, newest first, up to `limit`: read page after page, however few match."""
+        found: list[Run] = []
+        before: int | None = None
+        while len(found) < limit:
+            page = self.select(search, before=before, limit=min(PAGE, limit - len(found)))
+            found += page.runs
+            before = page.next_before
+            if before is None:
+                break
+        return found
+
+    def retryable(self, search: RunSearch, *, limit: int) -> list[Run]:
+        """Those of the selected runs that ended without success and have no retry yet, oldest first."""
+        ended = self.all_matching(search.limited_to(RunSearch(states=NEEDS_A_LOOK)), limit=limit)
+        with self._backend.reading() as db:
+            left = set(runs.without_retry(db, [run.id for run in ended]))
+        return sorted((run for run in ended if run.id in left), key=lambda run: run.id)
+
+    def cancellable(self, search: RunSearch, *, limit: int) -> list[Run]:
+        """Those of the selected runs that have not ended and are not being cancelled, newest first."""
+        found = self.all_matching(search.limited_to(RunSearch(states=OPEN)), limit=limit)
+        return [run for run in found if run.stop is None]
 
     def parsed(self, typed: str, *, me: str | None = None) -> RunSearch:
         """What a filter as people type it selects; `me` is who types it, by default this process's user. Raises

@@ -12,11 +12,12 @@ import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring import parameters
+from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.context import ExtensionContext
 from opsconsole.authoring.occurrence import OccurrenceFilter
 from opsconsole.authoring.pack import Pack
 from opsconsole.authoring.run import NO_PARAMS, Run, RunFilter, RunState, Selection
-from opsconsole.core.database import reason
+from opsconsole.core.database import Connection, reason
 from opsconsole.core.errors import StoreLocked, Unavailable
 from opsconsole.rules import actions
 from opsconsole.rules.pauses import Pause
@@ -29,7 +30,18 @@ from opsconsole.service.panels import PanelReader
 from opsconsole.service.snapshot import Explanation, JobCard, Leader, Occurrences, PanelView, Preview, RunPage
 from opsconsole.service.store_probe import StoreProbe
 from opsconsole.service.tables_panel import Tables, TablesPanels
-from opsconsole.store import data_tables, failing, logs, newest_runs, pauses, runs, schema, set_aside, table_days
+from opsconsole.store import (
+    data_tables,
+    failing,
+    logs,
+    newest_runs,
+    pauses,
+    runs,
+    schedules,
+    schema,
+    set_aside,
+    table_days,
+)
 from opsconsole.store.failing import FailingItems
 from opsconsole.store.logs import LogLine as LogLine
 from opsconsole.store.set_aside import Kind, SetAside
@@ -56,14 +68,14 @@ class Queries:
     def jobs(self) -> tuple[JobCard, ...]:
         """Every job with its next scheduled time and its newest run."""
         with self._backend.reading() as db:
-            catalog = self._backend.catalog
+            catalog = self._catalog(db)
             last = newest_runs.newest(db, [job.name for job in catalog])
             return run_views.cards(db, catalog, self._backend.now(), last)
 
     def job_page(self, job: str) -> JobPage:
         """A job in detail: its scheduled times, its newest runs, and what its runs wait for. Raises UnknownJob."""
         with self._backend.reading() as db:
-            return job_page.read(db, self._backend.catalog, job, self._backend.now())
+            return job_page.read(db, self._catalog(db), job, self._backend.now())
 
     def runs(self, *, limit: int, job: str | None = None, states: Sequence[RunState] | None = None) -> list[Run]:
         """Runs, newest first."""
@@ -119,6 +131,11 @@ class Queries:
         items = backend.counter.count(counting.request(found, window, now, stale=stale, params=given))
         return Preview(found.name, window, found.tz, items, backend.settings.console.environment)
 
+    def _catalog(self, db: Connection) -> Catalog:
+        """The jobs, with the schedules that operators have changed by now."""
+        self._backend.catalog.apply(schedules.changed(db))
+        return self._backend.catalog
+
     # --- schedules ----------------------------------------------------------------------------------------------
 
     def occurrences(self, filter_: OccurrenceFilter, *, limit: int) -> Occurrences:
@@ -138,13 +155,13 @@ class Queries:
         """
         with self._backend.reading() as db:
             retention = self._backend.settings.retention
-            return occurrences.why(db, self._backend.catalog, job, at, self._backend.now(), retention)
+            return occurrences.why(db, self._catalog(db), job, at, self._backend.now(), retention)
 
     def why_window(self, job: str, label: str) -> Explanation:
         """The same for the scheduled time that covers a window. Raises UnknownJob, BadWindow."""
         with self._backend.reading() as db:
             retention = self._backend.settings.retention
-            return occurrences.why_window(db, self._backend.catalog, job, label, self._backend.now(), retention)
+            return occurrences.why_window(db, self._catalog(db), job, label, self._backend.now(), retention)
 
     def zone(self, target: str | None) -> ZoneInfo:
         """The zone that times about `target` are in: a job's own, and UTC for a pack, `all` or None."""

@@ -28,6 +28,9 @@ class CommandState(StrEnum):
     REFUSED = "refused"
 
 
+UNFINISHED = (CommandState.REQUESTED, CommandState.RUNNING, CommandState.STOPPING)
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """A request of an operator. `outcome` holds the values that its verb returns; `error`, `message` and `exit_code`
@@ -113,7 +116,7 @@ def waiting(db: Connection) -> int:
 
 def unfinished(db: Connection, verbs: Sequence[str]) -> list[int]:
     """The numbers of the commands with one of these verbs that have not ended, oldest first."""
-    is_open = commands.c.state.in_((CommandState.REQUESTED, CommandState.RUNNING))  # few, and there is an index
+    is_open = commands.c.state.in_(UNFINISHED)  # few, and there is an index
     query = select(commands.c.id).where(commands.c.verb.in_(verbs), is_open)
     return list(db.execute(query.order_by(commands.c.id)).scalars())
 

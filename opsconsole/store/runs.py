@@ -32,6 +32,7 @@ from opsconsole.store.run_rows import read_runs
 from opsconsole.store.tables import failures, log, runs
 
 _ADD_LOG = insert(log)
+IDS_A_PAGE = 500
 
 
 def create(
@@ -182,6 +183,15 @@ def undone(db: Connection, matching: RunFilter, *, after: int, limit: int) -> li
     if matching.until is not None:
         query = query.where(runs.c.created_at < matching.until)
     return read_runs(db, query.order_by(runs.c.id).limit(limit))
+
+
+def without_retry(db: Connection, numbers: Sequence[int]) -> list[int]:
+    """Those of these runs that were not retried, in the same order."""
+    retried: set[int] = set()
+    for start in range(0, len(numbers), IDS_A_PAGE):
+        mine = runs.c.parent_id.in_(numbers[start : start + IDS_A_PAGE])
+        retried.update(db.execute(select(runs.c.parent_id).where(mine)).scalars())
+    return [number for number in numbers if number not in retried]
 
 
 def children(db: Connection, run: int) -> list[Run]:

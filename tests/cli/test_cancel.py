@@ -62,3 +62,19 @@ def test_an_ended_run_cannot_be_cancelled(cli: RunCli, installation: Installatio
 
     assert (ended.code, ended.err) == (4, f"opsconsole: run {run} has already ended as succeeded\n")
     assert (unknown.code, unknown.err) == (2, "opsconsole: run 99 does not exist; `opsconsole runs` lists the newest\n")
+
+
+def test_runs_that_match_are_counted_and_cancelled_together(cli: RunCli, installation: Installation) -> None:
+    runs = [queued(installation, name, NOON) for name in ("counting.count", "counting.gross", "clockwork.hourly")]
+
+    listed = cli("cancel", "counting", "--dry-run")
+    unconfirmed = cli("cancel", "counting")
+    result = cli("cancel", "counting", "--note", "wrong day", "--yes", "--json")
+
+    assert "would cancel 2 runs" in listed.out
+    assert unconfirmed.code == 2
+    assert "Cancel 2 runs?" in unconfirmed.err
+    assert result.json["message"] == "2 runs end when their batches in flight are done"
+    stops = [installation.service.queries.run(run).stop for run in runs]
+    assert [stop is not None and stop.note == "wrong day" for stop in stops] == [True, True, False]
+    assert cli("cancel", "counting", "--yes").code == 4

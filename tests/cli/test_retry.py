@@ -156,3 +156,12 @@ def test_since_accepts_a_duration(cli: RunCli, installation: Installation, faile
     result = cli("retry", "--since", "2h", "--dry-run", "--json").json
 
     assert [run["id"] for run in result["runs"]] == [recent]
+
+
+def test_a_filter_selects_the_runs_to_retry(cli: RunCli, installation: Installation, failed: list[int]) -> None:
+    listed = cli("retry", "counting", "failed", "--dry-run", "--json").json
+    made = cli("retry", "counting", "failed", "--yes", "--wait", "--json").json
+
+    assert [each["id"] for each in listed["runs"]] == failed[:2]
+    assert len(made["runs"]) == 2
+    assert cli("retry", "counting", "failed", "--yes").code == 4

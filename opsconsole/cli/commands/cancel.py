@@ -2,56 +2,134 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from opsconsole.authoring.run import Run
+from opsconsole.authoring.run import OPEN, Run
 from opsconsole.cli.commands import Command
 from opsconsole.cli.completion import complete_active_run
 from opsconsole.cli.following import ANSWER_SECONDS, NotEnded, leading, outcome_of, wait_for_outcome
 from opsconsole.cli.options import Options, load_settings
-from opsconsole.cli.output import echo, print_json, run_document, run_sentence
-from opsconsole.cli.prompts import confirm, json_option, note_option, yes_option
+from opsconsole.cli.output import echo, print_json, print_table, run_document, run_sentence
+from opsconsole.cli.prompts import (
+    confirm,
+    dry_run_option,
+    json_option,
+    note_option,
+    require_yes,
+    the_run,
+    yes_option,
+)
 from opsconsole.cli.session import open_service
-from opsconsole.rules.actions import check_cancel
+from opsconsole.core.humanize import count
+from opsconsole.rules.actions import NoRunToCancel, check_cancel
 
+if TYPE_CHECKING:
+    from opsconsole.service.service import Service
+    from opsconsole.service.snapshot import Outcome
+
+MAX_RUNS = 10_000
+"""Matching runs that are counted and cancelled at once."""
+NAMED = 5
 END_SECONDS = 20.0
 """Longer than the grace period of a run and the time to end a worker."""
 
 
 @click.command("cancel", cls=Command)
-@click.argument("run_number", metavar="RUN", type=int, shell_complete=complete_active_run)
+@click.argument("words", metavar="RUN | FILTER...", nargs=-1, required=True, shell_complete=complete_active_run)
 @click.option("--force", is_flag=True, help="Do not wait for batches in flight: end their workers.")
-@click.option("--wait", is_flag=True, help="Wait until the run has ended.")
+@click.option("--wait", is_flag=True, help="Wait until the run has ended, or all of them.")
 @note_option
+@dry_run_option
 @yes_option
 @json_option
 @click.pass_obj
-def command(options: Options, run_number: int, force: bool, wait: bool, note: str, yes: bool, as_json: bool) -> None:
-    """Cancel a run.
+def command(
+    options: Options,
+    words: tuple[str, ...],
+    force: bool,
+    wait: bool,
+    note: str,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Cancel a run, or all queued and running ones that match.
 
     It ends when its batches in flight are done, after ten seconds at the latest; with --force it ends at once. Items
-    that are done stay done, and `opsconsole retry RUN` runs the rest.
+    that are done stay done, and `opsconsole retry RUN` runs the rest. FILTER is what `opsconsole runs` takes; matching
+    runs are counted before you confirm. Exit code 4: it has ended already, or no run matches.
+
+    \b
+    Examples:
+      opsconsole cancel 41 --wait
+      opsconsole cancel cache_day queued --dry-run
+      opsconsole cancel by asha since 1h --note "wrong date" --yes
     """
     with open_service(load_settings(options)) as service:
-        run = service.queries.run(run_number)
-        check_cancel(run)
-        how = "at once, in the middle of its batches" if force else "when its batches in flight are done"
-        confirm(f"Cancel run {run_number} of {run.job} for {run.window.label} {how}?{_progress(run)}", yes=yes)
-        number = service.commands.cancel(run_number, force=force, note=note)
-        outcome = outcome_of(service, number)
-        ended: Run | None = None
-        if outcome is None or wait:
-            # Also while another process leads: that one may end before the run does.
-            with leading(service, number) as engine:
-                outcome = wait_for_outcome(service, engine, number)
-                ended = service.commands.wait_for_run(run_number, END_SECONDS if wait else ANSWER_SECONDS)
-        if wait and ended is None:
-            raise NotEnded(f"run {run_number} has not ended within {END_SECONDS:g} s; a leader will end it")
-        if as_json:
-            document = run_document(ended or service.queries.run(run_number))
-            print_json({"command": number, "message": outcome.done, **document})
+        number = the_run(words)
+        if number is None:
+            runs = service.history.cancellable(service.history.parsed(" ".join(words)), limit=MAX_RUNS)
+            if not runs and not dry_run:
+                raise NoRunToCancel
         else:
-            echo(run_sentence(ended) if ended else outcome.done)
+            runs = [service.queries.run(number)]
+            check_cancel(runs[0])
+        if dry_run:
+            _print_matching(runs, as_json=as_json)
+        elif number is None:
+            how = " at once" if force else ""
+            require_yes(f"Cancel {count(len(runs), 'run')}{how}? {_named(runs)}", yes=yes)
+            request = service.commands.cancel_runs([run.id for run in runs], force=force, note=note)
+            outcome, ended = _follow(service, request, runs, wait=wait)
+            if as_json:
+                documents = [run_document(run) for run in ended]
+                print_json({"command": request, "message": outcome.done, "runs": documents})
+            else:
+                echo(outcome.done)
+        else:
+            _cancel_one(service, runs[0], force=force, wait=wait, note=note, yes=yes, as_json=as_json)
+
+
+def _cancel_one(service: Service, run: Run, *, force: bool, wait: bool, note: str, yes: bool, as_json: bool) -> None:
+    how = "at once, in the middle of its batches" if force else "when its batches in flight are done"
+    confirm(f"Cancel run {run.id} of {run.job} for {run.window.label} {how}?{_progress(run)}", yes=yes)
+    request = service.commands.cancel(run.id, force=force, note=note)
+    outcome, (ended,) = _follow(service, request, [run], wait=wait)
+    if as_json:
+        print_json({"command": request, "message": outcome.done, **run_document(ended)})
+    else:
+        echo(run_sentence(ended) if ended.state not in OPEN else outcome.done)
+
+
+def _follow(service: Service, request: int, runs: list[Run], *, wait: bool) -> tuple[Outcome, list[Run]]:
+    """The outcome, and the runs as they are then; with `wait` once they have ended. Raises Refused, NotEnded."""
+    outcome = outcome_of(service, request)
+    if outcome is None or wait:
+        # Also while another process leads: that one may end before the runs do.
+        with leading(service, request) as engine:
+            outcome = wait_for_outcome(service, engine, request)
+            for run in runs:
+                ended = service.commands.wait_for_run(run.id, END_SECONDS if wait else ANSWER_SECONDS)
+                if wait and ended is None:
+                    raise NotEnded(f"run {run.id} has not ended within {END_SECONDS:g} s; a leader will end it")
+    return outcome, [service.queries.run(run.id) for run in runs]
+
+
+def _print_matching(runs: list[Run], *, as_json: bool) -> None:
+    if as_json:
+        print_json([run_document(run) for run in runs])
+        return
+    if runs:
+        rows = [(run.id, run.job, run.window.label, run.state, run.requested_by) for run in runs]
+        print_table(("RUN", "JOB", "WINDOW", "STATE", "BY"), rows, right=(0,))
+    echo(f"would cancel {count(len(runs), 'run')}")
+
+
+def _named(runs: list[Run]) -> str:
+    shown = ", ".join(f"{run.id} {run.job}" for run in runs[:NAMED])
+    return f"({shown}{f' and {len(runs) - NAMED:,} more' if len(runs) > NAMED else ''})"
 
 
 def _progress(run: Run) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from opsconsole.authoring.run import NEEDS_A_LOOK, Run, RunFilter, RunState
+from opsconsole.authoring.run import NEEDS_A_LOOK, Run, RunState
 from opsconsole.cli.commands import Command
 from opsconsole.cli.commands.run import follow
 from opsconsole.cli.completion import complete_failed_run, complete_job
@@ -20,12 +20,15 @@ from opsconsole.cli.prompts import (
     json_option,
     past_time,
     require_yes,
+    the_run,
     wait_option,
     yes_option,
 )
 from opsconsole.cli.session import open_service
 from opsconsole.core.clock import now
 from opsconsole.core.humanize import count, timestamp
+from opsconsole.rules.actions import NoRunToRetry
+from opsconsole.rules.run_search import RunSearch
 
 if TYPE_CHECKING:
     from opsconsole.service.service import Service
@@ -37,7 +40,7 @@ MAX_LISTED = 20
 
 
 @click.command("retry", cls=Command)
-@click.argument("run_number", metavar="[RUN]", type=int, required=False, shell_complete=complete_failed_run)
+@click.argument("words", metavar="[RUN | FILTER...]", nargs=-1, shell_complete=complete_failed_run)
 @click.option("--job", metavar="JOB", shell_complete=complete_job, help="Retry runs of this job.")
 @click.option(
     "--state",
@@ -56,7 +59,7 @@ MAX_LISTED = 20
 @click.pass_obj
 def command(
     options: Options,
-    run_number: int | None,
+    words: tuple[str, ...],
     job: str | None,
     states: tuple[str, ...],
     since: str | None,
@@ -69,16 +72,19 @@ def command(
 ) -> None:
     """Retry the failed items of one run, or of all matching runs.
 
-    Each retry is a new run of the same window.
+    Each retry is a new run of the same window. FILTER is what `opsconsole runs` takes, such as `failed yesterday`; with
+    options as well, all of it has to match. Matching runs are counted before you confirm; those that have a retry are
+    left out. Exit codes with --wait: 0 succeeded, 3 some items failed, 1 failed, 4 refused.
 
     \b
     Examples:
       opsconsole retry 41 --wait
+      opsconsole retry cache_day failed since 2h --yes
       opsconsole retry --job attempts.cache_day --state failed --since 7d --dry-run
     """
-    filtered = bool(job or states or since or until)
-    if filtered == (run_number is not None):
-        raise click.UsageError("give either a run number, or --job, --state, --since or --until")
+    run_number = the_run(words)
+    if bool(job or states or since or until) == (run_number is not None) and not (words and run_number is None):
+        raise click.UsageError("give either a run number, or a filter, --job, --state, --since or --until")
     with open_service(load_settings(options), note=wait) as service:
         if run_number is not None and dry_run:
             items = _items(service.queries.run(run_number), everything=everything)
@@ -90,21 +96,22 @@ def command(
             follow(service, service.commands.retry(run_number, everything=everything), wait=wait, as_json=as_json)
         else:
             place, at = service.queries.zone(job), now()
-            matching = RunFilter(
-                job,
-                tuple(RunState(state) for state in states),
-                past_time("--since", since, place, at),
-                past_time("--until", until, place, at),
+            only = RunSearch(
+                jobs=(service.catalog.find(job).name,) if job else None,
+                states=tuple(RunState(state) for state in states) or None,
+                since=past_time("--since", since, place, at),
+                until=past_time("--until", until, place, at),
             )
-            check_order(matching.since, matching.until)
+            check_order(only.since, only.until)
+            search = service.history.parsed(" ".join(words)).limited_to(only)
+            runs = service.history.retryable(search, limit=MAX_RUNS)
             if dry_run:
-                _print_matching(service, matching, everything=everything, as_json=as_json)
+                _print_matching(runs, everything=everything, as_json=as_json)
             else:
-                _retry_matching(service, matching, everything=everything, wait=wait, yes=yes, as_json=as_json)
+                _retry_matching(service, runs, everything=everything, wait=wait, yes=yes, as_json=as_json)
 
 
-def _print_matching(service: Service, matching: RunFilter, *, everything: bool, as_json: bool) -> None:
-    runs = service.queries.retryable(matching, limit=MAX_RUNS)
+def _print_matching(runs: list[Run], *, everything: bool, as_json: bool) -> None:
     items = {run.id: _items(run, everything=everything) for run in runs}
     if as_json:
         documents = [{**run_document(run), "items": items[run.id]} for run in runs]
@@ -123,12 +130,12 @@ def _print_matching(service: Service, matching: RunFilter, *, everything: bool, 
 
 
 def _retry_matching(
-    service: Service, matching: RunFilter, *, everything: bool, wait: bool, yes: bool, as_json: bool
+    service: Service, runs: list[Run], *, everything: bool, wait: bool, yes: bool, as_json: bool
 ) -> None:
-    runs = service.queries.retryable(matching, limit=MAX_RUNS)
-    if runs:
-        require_yes(f"Retry {_amount(runs, everything=everything)}?", yes=yes)
-    number = service.commands.retry_matching(matching, everything=everything)
+    if not runs:
+        raise NoRunToRetry
+    require_yes(f"Retry {_amount(runs, everything=everything)}?", yes=yes)
+    number = service.commands.retry_runs([run.id for run in runs], everything=everything)
     if wait:
         with leading(service, number) as engine:
             made = wait_for_outcome(service, engine, number).runs
