@@ -17,7 +17,7 @@ from opsconsole.rules import finding_text
 from opsconsole.rules.admission import WaitReason
 from opsconsole.rules.backfill import NO_RECORD, WindowState, WindowStatus
 from opsconsole.rules.findings import Finding, FindingKind, Remedy, Severity, worst_first
-from opsconsole.rules.health import JobFacts, RepeatedFailures, Unrun, failed_windows, jobs_findings
+from opsconsole.rules.health import JobFacts, JobRules, RepeatedFailures, Unrun, failed_windows, jobs_findings
 from opsconsole.rules.system_health import ServiceRecord, degraded, lasting, services
 from opsconsole.rules.window_health import judged
 from tests.rules.ended_runs import JOB, NOW, ago, day, ended, retried
@@ -362,3 +362,29 @@ def test_a_step_that_failed_is_an_alert_when_it_fails_again_or_no_run_starts_wit
     assert lasting([relay, probe], NOW + timedelta(seconds=10)) == (relay, probe)
     assert lasting([schedule, stalled], NOW) == (schedule, stalled)
     assert lasting([before_the_clock_was_set_back], NOW) == (before_the_clock_was_set_back,)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        WELL,
+        replace(WELL, due=ago(seconds=30), accounted_until=ago(hours=1)),
+        replace(WELL, last_good=ago(hours=22)),
+        replace(WELL, open=queued(seconds=30)),
+        replace(WELL, open=running(minutes=5)),
+        with_runs(*(ended(n, day(5), ok=50, failed=50) for n in (1, 2))),
+    ],
+)
+def test_a_job_is_judged_again_when_time_changes_the_result(facts: JobFacts) -> None:
+    rules = JobRules()
+    for minute in range(-10, 60 * 30, 7):
+        now = NOW + timedelta(minutes=minute)
+        assert rules.findings([facts], now) == jobs_findings([facts], now)
+
+
+def test_a_job_that_stays_the_same_is_not_judged_again() -> None:
+    rules = JobRules()
+    facts = with_runs(ended(7, day(5), ok=90, failed=10))
+    (before,) = (each for each in rules.findings([facts], NOW) if each.kind is FindingKind.FAILED_RUN)
+    later = rules.findings([facts], NOW + timedelta(seconds=1))
+    assert any(each is before for each in later)

@@ -296,3 +296,17 @@ def test_a_panel_without_a_title_has_none_in_its_border() -> None:
     lines: list[Line] = [()]
     assert Drawing(lines).title == ()
     assert job_states.keys(view_of(samples.EMPTY)) == []
+
+
+def test_the_narrowest_footer_keeps_help() -> None:
+    async def scenario(console: Console) -> None:
+        footer = console.app.screen.query_one("#foot", Panel).text.splitlines()[-1]
+        assert "? help" in footer
+        assert "t trigger" in footer
+
+    run_console(scenario, samples.TROUBLE, size=(60, 20))
+
+
+def test_names_of_usual_length_are_whole_at_120_columns() -> None:
+    drawn = text_of(board.panel(view_of(samples.TROUBLE), 118, 16).lines)
+    assert not [row for row in drawn if "…" in row]

@@ -13,6 +13,8 @@ from screens.pages.backfills import BackfillScreen
 from screens.pages.dashboard import Dashboard
 from screens.pages.help import HelpScreen
 from screens.pages.page import Page
+from screens.panels.remembered import remembered
+from screens.panels.view import Blocks, fitted
 from screens.widgets.lines import Line, Piece, line
 from screens.widgets.text_field import TextField
 from tests.screens import samples
@@ -141,3 +143,29 @@ def test_a_dialog_whose_field_raises_shows_a_notice_and_can_be_left(
     run_console(scenario)
 
     assert "the key a failed" in messages(caplog)
+
+
+def test_of_a_thousand_rows_only_those_that_are_shown_are_made() -> None:
+    made: list[int] = []
+
+    def draw(index: int) -> tuple[Line, ...]:
+        made.append(index)
+        return (line(f"  row {index}"),)
+
+    keys = [("jobs", str(n)) for n in range(1000)]
+    shown = fitted(Blocks(keys, draw), 8, 40, ("jobs", "500"))
+
+    assert (shown.rows, shown.hidden) == (keys[493:501], 992)
+    assert set(made) <= set(range(492, 502))
+
+
+def test_a_function_is_computed_again_when_an_argument_has_changed() -> None:
+    computed: list[tuple[int, ...]] = []
+
+    @remembered
+    def total(numbers: tuple[int, ...]) -> int:
+        computed.append(numbers)
+        return sum(numbers)
+
+    assert [total((1, 2)), total((1, 2)), total((1, 3))] == [3, 3, 4]
+    assert computed == [(1, 2), (1, 3)]
