@@ -106,6 +106,8 @@ def test_no_plan_of_a_command_or_page_reads_a_history(place: Installation) -> No
         lambda: place.service.alerts.history(day_ago),
         place.service.alerts.current,
     ]
+    figures, events = place.service.figure_reader(), place.service.live_events()
+    reads += [figures.read, figures.read, events.read, events.read]
     with recorded(place.store) as statements:
         for read in reads:
             read()
