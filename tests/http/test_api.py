@@ -272,6 +272,19 @@ def test_metrics_count_what_happens(place: Installation, operator: HttpClient) -
     assert after["process_resident_memory_bytes"] > 0
 
 
+def test_metrics_are_served_while_redis_is_unreachable(installing: Installing, tmp_path: Path) -> None:
+    place = installing(database_url=f"sqlite:///{tmp_path / 'ops.db'}", redis_url="unix:///nowhere/redis.sock")
+
+    with served(place) as client:
+        response = client.get("/metrics")
+
+    assert response.status == 200
+    assert response.headers["content-type"].startswith("text/plain; version=")
+    assert b"opsconsole_redis_up 0.0" in response.body
+    assert b"opsconsole_store_up 1.0" in response.body
+    assert b"opsconsole_leader_present 0.0" in response.body
+
+
 # --- events -------------------------------------------------------------------------------------------------------
 
 
