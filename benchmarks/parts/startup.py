@@ -1,34 +1,12 @@
-"""How long a command takes from its start to its end."""
+"""How long commands and processes take to start, and what they take while they are idle."""
 
 from __future__ import annotations
 
-import os
-import resource
-import subprocess
-import sys
-import tempfile
-import time
-
-from benchmarks.figures import of_rounds
-from benchmarks.options import Figures, Options
-
-HELP_GOAL_MS = 250.0
+from benchmarks import startup
+from benchmarks.options import Figures, Options, Size
 
 
 def measure(options: Options) -> Figures:
-    """The time of `--help`."""
-    with tempfile.TemporaryDirectory(prefix="opsconsole-bench-") as folder:
-        taken = [_milliseconds(folder, "--help") for _ in range(2 * options.rounds + 1)][1:]
-    wall, processor = zip(*taken, strict=True)
-    yield of_rounds("commands", "--help", wall, "ms", HELP_GOAL_MS, note=f"{min(processor):.0f} ms of processor time")
-
-
-def _milliseconds(folder: str, *words: str) -> tuple[float, float]:
-    """From the start of a command to its end: wall clock, and processor time."""
-    environ = {**os.environ, "XDG_DATA_HOME": folder, "XDG_CONFIG_HOME": folder}
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run(
-        [sys.executable, "-m", "opsconsole", *words], env=environ, cwd=folder, check=True, stdout=subprocess.DEVNULL
-    )
-    wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    return 1000 * wall, 1000 * (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    """The commands; except for a quick look, also headless processes and idling. The console has a suite of its own."""
+    parts = (startup.COMMANDS,) if options.size is Size.QUICK else (startup.COMMANDS, startup.READY, startup.IDLE)
+    yield from startup.measure(parts, startup.How(starts=options.rounds))

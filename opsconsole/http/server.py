@@ -24,6 +24,9 @@ from opsconsole.service.service import Service
 
 log = logging.getLogger(__name__)
 
+TICK_SECONDS = 1.0
+"""How often the time in the headers of responses is updated."""
+
 
 class ServerEnded(OpsconsoleError):
     """The server ended although nobody stopped it."""
@@ -70,8 +73,8 @@ class Server:
     def stop(self) -> None:
         """Accepts no more requests, and returns when the active ones are done or the grace period is over."""
         self._loop.request_stop()
-        self._uvicorn.end(self._app.end_streams)
         self._uvicorn.should_exit = True
+        self._uvicorn.end(self._app.end_streams)
         self._loop.stop(timeout=None)
         self._recorder.stop()
         self._app.close()
@@ -96,6 +99,13 @@ class _Uvicorn(uvicorn.Server):
         super().__init__(config)
         self._on_start = started
         self._event_loop: asyncio.AbstractEventLoop | None = None
+        self._ending = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """Waits for the end. Uvicorn's own loop looks for it ten times a second."""
+        while not await self.on_tick(0):  # 0: also the time in the headers
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), TICK_SECONDS)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -103,7 +113,8 @@ class _Uvicorn(uvicorn.Server):
         self._on_start()
 
     def end(self, streams: Callable[[], None]) -> None:
-        """Calls `streams` in the event loop, if there is one."""
+        """Calls `streams` in the event loop, if there is one, and ends it once `should_exit` is set."""
         if self._event_loop is not None:
             with suppress(RuntimeError):  # the loop has ended
                 self._event_loop.call_soon_threadsafe(streams)
+                self._event_loop.call_soon_threadsafe(self._ending.set)
