@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -15,9 +15,10 @@ from opsconsole.authoring.pack import Pack
 from opsconsole.cache.inspection import UNSUPPORTED, Server, ServerKind, inspect
 from opsconsole.cli.startup import data_trouble, lacks_rights, store_trouble
 from opsconsole.core.clock import now
+from opsconsole.core.configuration import NO_LONGER_NEEDED
 from opsconsole.core.database import UTF8, Database
 from opsconsole.core.errors import BadSettings, NotPermitted, OpsconsoleError, Unavailable
-from opsconsole.core.settings import Role, Secret, Settings, masked
+from opsconsole.core.settings import Role, Secret, Settings, environment, masked
 from opsconsole.core.trust import make_private, privacy_problems
 from opsconsole.embedded.redis import find_server
 from opsconsole.http.listener import read_address
@@ -57,7 +58,15 @@ def find_notes(settings: Settings) -> list[str]:
         if settings.redis_url is not None:
             notes += _redis_notes(inspect(settings.redis_url.reveal()))
     notes += _leader_notes(settings)
+    notes += _unused_variables(environment())
     return notes
+
+
+def _unused_variables(env: Mapping[str, str]) -> Iterator[str]:
+    """The variables that are set and that nothing reads, by name alone: they may have secrets."""
+    for name in NO_LONGER_NEEDED:
+        if env.get(name):
+            yield f"{name} is set and no longer needed: nothing reads it; remove it, as it may be a secret"
 
 
 def run_migrations(settings: Settings, *, with_data: bool) -> Iterator[str]:

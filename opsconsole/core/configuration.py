@@ -60,6 +60,8 @@ if TYPE_CHECKING:
 
 FILE = "opsconsole.toml"
 PREFIX = "OPSCONSOLE_"
+NO_LONGER_NEEDED = ("SUPABASE_SERVICE_ROLE_KEY", "NEXT_PUBLIC_APP_URL")
+"""Variables of what opsconsole replaces. Nothing reads them: jobs use `DATABASE_URL`."""
 BROWSER_SESSION = "OPSCONSOLE_BROWSER_SESSION"
 """The number and the address of the browser that shows a console: `2 127.0.0.1`."""
 OTHER_VARIABLES = ("OPSCONSOLE_TRUST", "OPSCONSOLE_WORKER", BROWSER_SESSION)

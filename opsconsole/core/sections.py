@@ -10,6 +10,8 @@ from opsconsole.core.bounds import json_problem, shown
 
 _EXPECTED = {
     "int | dict": "a whole number, or a section with one for each family",
+    "int | bool": "a whole number, or false",
+    "float | bool": "a number, or false",
     "tuple": "a list",
     "dict": "a section",
     "bool": "true or false",

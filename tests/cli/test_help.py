@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Iterator
 
 import click
@@ -37,6 +39,49 @@ def test_the_help_of_a_command_starts_with_its_summary(
     assert command.name == path[-1]
     assert " ".join((command.help or "").split("\n\n")[0].split()).startswith(summary.rstrip("."))
     assert all(parameter.help for parameter in command.params if isinstance(parameter, click.Option))
+
+
+WITHOUT_JSON = {
+    "alerts handover": "it prints Markdown",
+    "alerts report": "it prints Markdown",
+    "completion": "it prints a shell script",
+    "demo": "it opens the console",
+    "headless": "its log is JSON lines",
+    "mcp": "it speaks its protocol on standard output",
+    "serve": "it runs until it is stopped",
+    "worker": "its log is JSON lines",
+}
+"""Why commands have no --json."""
+
+
+@pytest.mark.parametrize(("path", "command", "_summary"), COMMANDS, ids=[" ".join(path) for path, _, _ in COMMANDS])
+def test_every_command_has_examples_and_json(path: tuple[str, ...], command: click.Command, _summary: str) -> None:
+    is_group = isinstance(command, LazyGroup) and not command.invoke_without_command
+    has_json = any(parameter.name == "as_json" for parameter in command.params)
+
+    assert examples_of(command), "its help has no examples"
+    assert is_group or has_json != (" ".join(path) in WITHOUT_JSON), "it needs --json, or a reason"
+    for example in examples_of(command):
+        program, *arguments = shlex.split(re.sub(r" [|>] .*", "", example))
+        assert program == "opsconsole"
+        parsed(opsconsole, arguments)
+
+
+def examples_of(command: click.Command) -> list[str]:
+    """The command lines in the examples of a command's help."""
+    examples = re.split(r"Examples?:\n", f"{command.help or ''}\n{command.epilog or ''}", maxsplit=1)[-1]
+    lines = (re.split(r"\s{3,}", line.strip())[0] for line in examples.splitlines())
+    return [line for line in lines if line.startswith("opsconsole ")]
+
+
+def parsed(group: click.Command, arguments: list[str]) -> None:
+    """Parses a command line as the program does, without executing it. Raises UsageError."""
+    with group.make_context("opsconsole", arguments) as context:
+        rest = [*context._protected_args, *context.args]
+        if isinstance(group, click.Group) and rest:
+            command = group.get_command(context, rest[0])
+            assert command is not None, rest[0]
+            parsed(command, rest[1:])
 
 
 def test_summaries_fit_on_a_line(cli: RunCli) -> None:

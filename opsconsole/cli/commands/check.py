@@ -22,6 +22,11 @@ def command(options: Options, as_json: bool) -> None:
 
     Prints the effective configuration with secrets masked, then every problem and how to fix it. Exits with code 78 if
     there is one.
+
+    \b
+    Examples:
+      opsconsole check
+      opsconsole --config /etc/opsconsole.toml check --json
     """
     from opsconsole.cli.installation import find_notes, find_problems  # loads SQLAlchemy and redis
 

@@ -27,6 +27,11 @@ def command(options: Options, users: int) -> None:
     """Open the console on sample data.
 
     Real jobs run on sample rows, in a separate folder. Nothing has to be installed or configured.
+
+    \b
+    Examples:
+      opsconsole demo
+      opsconsole demo --users 200
     """
     # They load SQLAlchemy, redis, APScheduler and an HTTP server.
     from opsconsole.embedded.claude import sample_claude

@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_obj
 def command(options: Options, as_json: bool) -> None:
-    """List jobs with their schedules, next and last runs."""
+    """List jobs with their schedules, next and last runs.
+
+    \b
+    Examples:
+      opsconsole jobs
+      opsconsole jobs --json
+    """
     with open_service(load_settings(options), reads=True) as service:
         cards, active = service.queries.jobs(), service.queries.pauses()
     paused = {card.name: [pause for pause in active if pause.applies_to(card.name)] for card in cards}

@@ -24,6 +24,11 @@ def command(options: Options, as_json: bool) -> None:
     """Warn about questionable schedules, windows and limits.
 
     Exits with code 1 if there are warnings.
+
+    \b
+    Examples:
+      opsconsole lint
+      opsconsole lint --json
     """
     settings = load_settings(options)
     jobs = catalog.load(settings.packs, settings.overrides, settings.options, settings.compress_over)

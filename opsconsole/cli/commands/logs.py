@@ -34,6 +34,11 @@ def command(options: Options, run_number: int, follow: bool, as_json: bool) -> N
     """Show the log of a run.
 
     With --follow and --json, one JSON object is printed per line, as lines arrive.
+
+    \b
+    Examples:
+      opsconsole logs 41
+      opsconsole logs 41 --follow
     """
     from opsconsole.service.run_documents import log_line  # loads the service
 

@@ -6,15 +6,27 @@ import click
 
 from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
-from opsconsole.cli.output import echo
+from opsconsole.cli.output import echo, print_json
+from opsconsole.cli.prompts import json_option
 
 
 @click.command("migrate", cls=Command)
 @click.option("--data", "with_data", is_flag=True, help="Also create missing tables and indexes of the packs.")
+@json_option
 @click.pass_obj
-def command(options: Options, with_data: bool) -> None:
-    """Upgrade the tables of the store to this version."""
+def command(options: Options, with_data: bool, as_json: bool) -> None:
+    """Upgrade the tables of the store to this version.
+
+    \b
+    Examples:
+      opsconsole migrate
+      opsconsole migrate --data
+    """
     from opsconsole.cli.installation import run_migrations  # loads SQLAlchemy
 
-    for line in run_migrations(load_settings(options), with_data=with_data):
+    lines = run_migrations(load_settings(options), with_data=with_data)
+    if as_json:
+        print_json({"done": list(lines)})
+        return
+    for line in lines:
         echo(line)

@@ -56,6 +56,11 @@ def command(
 
     Adjacent scheduled times with the same outcome share a row; only those between --since and --until are counted.
     Times without a zone are in the job's zone, or in UTC without --job.
+
+    \b
+    Examples:
+      opsconsole occurrences --job attempts.cache_day --since 7d
+      opsconsole occurrences --since 2026-01-19 --until 2026-01-20 --summary
     """
     with open_service(load_settings(options), reads=True) as service:
         zone, at = service.queries.zone(job), now()

@@ -19,7 +19,13 @@ from opsconsole.cli.session import open_service
 @json_option
 @click.pass_obj
 def command(options: Options, target: str, note: str, as_json: bool) -> None:
-    """Resume a paused job, pack, or all jobs, from the next scheduled time on."""
+    """Resume a paused job, pack, or all jobs, from the next scheduled time on.
+
+    \b
+    Examples:
+      opsconsole resume attempts.cache_day
+      opsconsole resume all --note "maintenance is over"
+    """
     with open_service(load_settings(options)) as service:
         number = service.commands.resume(target, note=note)
         print_outcome(number, carry_out(service, number), as_json=as_json)

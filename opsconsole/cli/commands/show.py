@@ -29,7 +29,13 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_obj
 def command(options: Options, run_number: int, failed: bool, as_json: bool) -> None:
-    """Show one run: counts, causes of failures, log."""
+    """Show one run: counts, causes of failures, log.
+
+    \b
+    Examples:
+      opsconsole show 41
+      opsconsole show 41 --failed --json
+    """
     with open_service(load_settings(options), reads=True) as service:
         if failed:
             _print_failed(list(service.history.all_failed_items(run_number)), as_json=as_json)

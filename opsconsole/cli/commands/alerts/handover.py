@@ -16,6 +16,10 @@ def command(options: Options) -> None:
     """Write what the next shift has to know, as Markdown.
 
     What fires and who works on it, what runs, what is paused, and the next runs: those of jobs in trouble first.
+
+    \b
+    Examples:
+      opsconsole alerts handover > handover.md
     """
     from opsconsole.service import write_ups
 

@@ -18,6 +18,11 @@ def command(options: Options, as_json: bool) -> None:
     """Print the newest row and its hash.
 
     Store it outside the database, and pass it to `opsconsole audit verify --seal` later.
+
+    \b
+    Examples:
+      opsconsole audit seal
+      opsconsole audit seal --json
     """
     with open_service(load_settings(options)) as service:
         seal = service.audit.seal()

@@ -25,6 +25,11 @@ def command(options: Options, anchor: str | None, as_json: bool) -> None:
 
     Exits with code 1 if one was. Without --seal it cannot find rows that were cut off the end, or a trail that was
     rewritten as a whole.
+
+    \b
+    Examples:
+      opsconsole audit verify
+      opsconsole audit verify --json
     """
     seal = Seal.parse(anchor) if anchor else None
     with open_service(load_settings(options), reads=True) as service:

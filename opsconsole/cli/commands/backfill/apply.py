@@ -42,6 +42,11 @@ def command(options: Options, number: int, yes: bool, wait: bool, as_json: bool)
 
     It is refused, naming the differences, if something has changed since. Exit codes with --wait: 0 all windows
     succeeded, 3 some failed, 1 all failed, or the backfill was paused or cancelled, 4 refused.
+
+    \b
+    Examples:
+      opsconsole backfill apply 12
+      opsconsole backfill apply 12 --wait --json
     """
     with open_service(load_settings(options), note=wait) as service:
         environment = service.settings.console.environment

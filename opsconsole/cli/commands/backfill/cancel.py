@@ -29,6 +29,11 @@ def command(options: Options, number: int, wait: bool, note: str, yes: bool, as_
 
     Active runs end when their batches in flight are done. Finished windows stay as they are, and
     `opsconsole backfill resume ID` runs the rest.
+
+    \b
+    Examples:
+      opsconsole backfill cancel 12
+      opsconsole backfill cancel 12 --note "wrong dates" --yes
     """
     with open_service(load_settings(options)) as service:
         backfill = service.backfills.get(number)

@@ -18,7 +18,13 @@ from opsconsole.core.humanize import duration, timestamp
 @json_option
 @click.pass_obj
 def command(options: Options, limit: int, as_json: bool) -> None:
-    """List the newest backfills and plans."""
+    """List the newest backfills and plans.
+
+    \b
+    Examples:
+      opsconsole backfill list
+      opsconsole backfill list -n 50 --json
+    """
     with open_service(load_settings(options), reads=True) as service:
         backfills = service.backfills.newest(limit=limit)
     if as_json:

@@ -22,6 +22,11 @@ def command(options: Options, number: int, note: str, as_json: bool) -> None:
     """Pause a backfill.
 
     Running windows finish; no further window starts. `opsconsole backfill resume ID` continues.
+
+    \b
+    Examples:
+      opsconsole backfill pause 12
+      opsconsole backfill pause 12 --note "the database is busy"
     """
     with open_service(load_settings(options)) as service:
         request = service.backfills.pause(number, note=note)

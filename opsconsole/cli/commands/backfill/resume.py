@@ -22,6 +22,11 @@ def command(options: Options, number: int, wait: bool, as_json: bool) -> None:
     """Run the unfinished windows of a backfill.
 
     For a backfill that was paused or cancelled, or that has failed windows. With --wait, also follows a running one.
+
+    \b
+    Examples:
+      opsconsole backfill resume 12
+      opsconsole backfill resume 12 --wait
     """
     with open_service(load_settings(options), note=wait) as service:
         backfill = service.backfills.get(number)

@@ -22,7 +22,13 @@ from opsconsole.service import wording
 @json_option
 @click.pass_obj
 def command(options: Options, number: int, each_window: bool, as_json: bool) -> None:
-    """Show the progress of a backfill and its windows."""
+    """Show the progress of a backfill and its windows.
+
+    \b
+    Examples:
+      opsconsole backfill show 12
+      opsconsole backfill show 12 --windows
+    """
     with open_service(load_settings(options), reads=True) as service:
         if as_json:
             print_json(document(service, number))

@@ -27,6 +27,11 @@ def command(options: Options, job: str, since: str | None, until: str | None, as
     """Show the states of a job's past windows.
 
     A window is fresh, stale, partial, failed, missing, running or not due.
+
+    \b
+    Examples:
+      opsconsole backfill windows reporting.daily_report
+      opsconsole backfill windows attempts.cache_day --from 2026-01-01 --to 2026-01-31 --json
     """
     first = parse_date(since) if since else None
     last = parse_date(until) if until else None

@@ -18,4 +18,11 @@ SUMMARIES = {
 
 @click.group("cache", cls=LazyGroup, package=__name__, summaries=SUMMARIES)
 def command() -> None:
-    """Show and clear what is cached in Redis."""
+    """Show and clear what is cached in Redis.
+
+    \b
+    Examples:
+      opsconsole cache stats
+      opsconsole cache families --count
+      opsconsole cache clear --user u0417 --dry-run
+    """

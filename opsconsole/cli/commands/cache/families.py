@@ -26,6 +26,11 @@ def command(options: Options, with_count: bool, as_json: bool) -> None:
 
     Shows the key pattern and time to live of each family, the ids a key belongs to, the tables it is computed from, and
     the jobs that fill it; readers fill the others.
+
+    \b
+    Examples:
+      opsconsole cache families
+      opsconsole cache families --count --json
     """
     with open_service(load_settings(options)) as service:
         families = sorted(service.cache.families(), key=lambda family: family.name)

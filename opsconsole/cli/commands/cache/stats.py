@@ -32,6 +32,11 @@ def command(options: Options, days: int | None, as_json: bool) -> None:
 
     With --days, also what the routes of this installation read from each family of keys on the last days (UTC), and
     what Redis held of it. Figures are kept for 90 days.
+
+    \b
+    Examples:
+      opsconsole cache stats
+      opsconsole cache stats --days 7
     """
     with open_service(load_settings(options)) as service:
         stats = service.cache.statistics()

@@ -14,4 +14,10 @@ SUMMARIES = {
 
 @click.group("events", cls=LazyGroup, package=__name__, summaries=SUMMARIES)
 def command() -> None:
-    """List events that failed; publish events again."""
+    """List events that failed; publish events again.
+
+    \b
+    Examples:
+      opsconsole events failed
+      opsconsole events replay --since 2h
+    """
