@@ -22,6 +22,8 @@ from tests.waiting import PATIENCE_SECONDS, eventually
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", "--window-size=1400,900")
+EMPTY_PICTURE = 20_000
+"""Characters that a picture without any text has at most."""
 FROM_ANOTHER_SITE = """
 new Promise(done => {{
     const socket = new WebSocket({url});
@@ -60,6 +62,15 @@ class Tab:
                 return
             await asyncio.sleep(0.1)
         pytest.fail(f"not in time: {what}")
+
+    async def is_drawn(self) -> None:
+        """Waits until a picture of the page shows more than a background."""
+        for _ in range(int(PATIENCE_SECONDS * 10)):
+            picture = await self.call("Page.captureScreenshot")
+            if len(picture["data"]) > EMPTY_PICTURE:
+                return
+            await asyncio.sleep(0.1)
+        pytest.fail("not in time: the page is drawn")
 
     async def type(self, letter: str) -> None:
         """Presses a key."""
@@ -115,8 +126,7 @@ def test_a_browser_shows_the_console_and_a_page_of_another_site_cannot(
             await page.evaluate("document.querySelector('.xterm-helper-textarea').focus()")
             await page.type("2")
             await until(lambda: pages(place) == {"jobs"}, "the key has opened the page of jobs")
-            picture = await page.call("Page.captureScreenshot")
-            assert len(picture["data"]) > 10_000
+            await page.is_drawn()
 
             await page.call("Page.navigate", url="data:text/html,<title>another site</title>")
             await until(lambda: browsers(place) == [], "leaving the page ends the console")
