@@ -105,10 +105,11 @@ class UnsilenceRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 def list_alerts(call: Call, request: AlertsRequest) -> AlertsAnswer:
     """The current alerts and the active silences."""
-    alerts, now = call.service.alerts, call.service.now()
+    now = call.service.now()
+    cards, silences = call.service.alerts.overview(request.state)
     return AlertsAnswer(
-        alerts=tuple(alert_document(card, now) for card in alerts.current(request.state)),
-        silences=tuple(silence_document(silence) for silence in alerts.silences()),
+        alerts=tuple(alert_document(card, now) for card in cards),
+        silences=tuple(silence_document(silence) for silence in silences),
     )
 
 

@@ -151,9 +151,8 @@ class ResumeRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 def list_jobs(call: Call, _request: NoFields) -> JobsAnswer:
     """Every job with its next scheduled time, its newest run and its pauses."""
-    queries = call.service.queries
-    pauses = queries.pauses()
-    return JobsAnswer(jobs=tuple(job_document(card, pauses) for card in queries.jobs()))
+    cards, pauses = call.service.queries.jobs_and_pauses()
+    return JobsAnswer(jobs=tuple(job_document(card, pauses) for card in cards))
 
 
 def show_job(call: Call, request: JobRequest) -> JobAnswer:
@@ -179,7 +178,7 @@ def show_job(call: Call, request: JobRequest) -> JobAnswer:
 def list_occurrences(call: Call, request: OccurrencesRequest) -> OccurrencesAnswer:
     """Scheduled times and their outcomes, with totals."""
     queries, now = call.service.queries, call.service.now()
-    zone = queries.zone(request.job)
+    zone = call.zone(request.job)
     since, end = past_time("since", request.since, zone, now), past_time("until", request.until, zone, now)
     check_order(since, end)
     found = queries.occurrences(OccurrenceFilter(request.job, request.state, since, end), limit=request.limit)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Protocol, TypeVar
+from zoneinfo import ZoneInfo
 
 from msgspec import Meta, Struct
 
@@ -16,6 +17,8 @@ from opsconsole.service.backfills import Backfills
 from opsconsole.service.commands import Commands
 from opsconsole.service.service import Service
 from opsconsole.service.snapshot import Outcome
+
+UTC = ZoneInfo("UTC")
 
 R = TypeVar("R", bound=Struct, contravariant=True)
 
@@ -50,6 +53,10 @@ class Call:
     service: Service
     actor: Actor
     key: str | None = None
+
+    def zone(self, job: str | None) -> ZoneInfo:
+        """The zone of times without one: the job's, and UTC without a job."""
+        return UTC if job is None else self.service.queries.zone(job)
 
     @property
     def commands(self) -> Commands:

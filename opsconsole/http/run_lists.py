@@ -103,7 +103,7 @@ class LogAnswer(Answer, frozen=True, kw_only=True):
 def list_runs(call: Call, request: RunsRequest) -> RunsAnswer:
     """Runs, newest first, in pages."""
     service, now = call.service, call.service.now()
-    zone = service.queries.zone(request.job)
+    zone = call.zone(request.job)
     only = RunSearch(
         jobs=(service.catalog.find(request.job).name,) if request.job else None,
         states=request.state or None,
@@ -113,7 +113,8 @@ def list_runs(call: Call, request: RunsRequest) -> RunsAnswer:
         until=past_time("until", request.until, zone, now),
     )
     check_order(only.since, only.until)
-    search = service.history.parsed(request.q, me=call.actor.name).limited_to(only)
+    typed = service.history.parsed(request.q, me=call.actor.name) if request.q.strip() else RunSearch()
+    search = typed.limited_to(only)
     found = service.history.select(search, before=request.before, limit=request.limit)
     return RunsAnswer(
         runs=tuple(run_document(run) for run in found.runs),

@@ -103,7 +103,7 @@ def retry_matching(call: Call, request: RetryMatchingRequest) -> Sent:
     """Repeats every run that matches and has no retry yet."""
     if not (request.job or request.state or request.since or request.until):
         raise HttpError(400, "missing", "give at least one of job, state, since and until", "job")
-    zone, now = call.service.queries.zone(request.job), call.service.now()
+    zone, now = call.zone(request.job), call.service.now()
     since, until = past_time("since", request.since, zone, now), past_time("until", request.until, zone, now)
     check_order(since, until)
     matching = RunFilter(request.job, request.state, since, until)

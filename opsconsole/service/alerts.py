@@ -37,10 +37,15 @@ class Alerts:
         """The open alerts, worst first, each followed by those that it explains, then those that were resolved in the
         last day; only those in one of `states` if there are any.
         """
+        return self.overview(states)[0]
+
+    def overview(self, states: Collection[AlertState] = ()) -> tuple[tuple[AlertCard, ...], list[Silence]]:
+        """The current alerts, and the active silences, oldest first."""
         now = self._backend.now()
         with self._backend.reading() as db:
-            cards = alert_views.current(db, silences.in_force(db, now), now)
-        return tuple(card for card in cards if not states or card.state in states)
+            silenced = silences.in_force(db, now)
+            cards = alert_views.current(db, silenced, now)
+        return tuple(card for card in cards if not states or card.state in states), silenced
 
     def firing(self) -> tuple[AlertCard, ...]:
         """The alerts that somebody should look at: firing, and not explained by another open one; worst first."""

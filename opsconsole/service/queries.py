@@ -67,10 +67,15 @@ class Queries:
 
     def jobs(self) -> tuple[JobCard, ...]:
         """Every job with its next scheduled time and its newest run."""
+        return self.jobs_and_pauses()[0]
+
+    def jobs_and_pauses(self) -> tuple[tuple[JobCard, ...], list[Pause]]:
+        """Every job, and the active pauses, oldest first."""
+        now = self._backend.now()
         with self._backend.reading() as db:
             catalog = self._catalog(db)
             last = newest_runs.newest(db, [job.name for job in catalog])
-            return run_views.cards(db, catalog, self._backend.now(), last)
+            return run_views.cards(db, catalog, now, last), pauses.in_force(db, now)
 
     def job_page(self, job: str) -> JobPage:
         """A job in detail: its scheduled times, its newest runs, and what its runs wait for. Raises UnknownJob."""
