@@ -7,7 +7,7 @@ from importlib import import_module
 
 from benchmarks.options import Figures, Options
 
-PARTS = ("startup", "engine", "jobs", "backfill", "caches")
+PARTS = ("startup", "engine", "burst", "jobs", "backfill", "caches")
 """In the order in which they are measured. `python -m benchmarks.console` and `benchmarks.memory` stand alone."""
 
 

@@ -19,13 +19,12 @@ from opsconsole.authoring.batch import (
 from opsconsole.authoring.failures import unreachable
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.run import Run, RunState, Stop
-from opsconsole.core.breaker import CircuitBreaker, recovery_of
 from opsconsole.core.clock import steady
 from opsconsole.core.database import Connection
-from opsconsole.core.errors import Unavailable
-from opsconsole.core.humanize import count, duration, words
+from opsconsole.core.humanize import count, duration
 from opsconsole.core.text import safe
 from opsconsole.leader.batch_queue import BatchQueue
+from opsconsole.leader.failure_watch import FailureWatch
 from opsconsole.leader.run_planner import RunPlanner
 from opsconsole.leader.run_totals import RunTotals
 from opsconsole.store import batches
@@ -38,10 +37,6 @@ RETRIES_EXHAUSTED = "retries_exhausted"
 """The kind of failure of an item whose attempts all failed for reasons that may pass."""
 MAX_DEATHS = 3
 """A single key is quarantined after this many lost batches."""
-BROKEN_BATCHES = 3
-"""A job is broken when this many batches in a row fail completely, all with one kind of failure..."""
-BROKEN_BATCH_SIZE = 20
-"""... and each has at least this many items."""
 
 
 class LiveRun:
@@ -58,15 +53,12 @@ class LiveRun:
         self._has_progress = False
         self._requested_stop: Stop | None = None
         self._forced_at = 0.0
-        self._unreachable: Unavailable | None = None
         self._queue = BatchQueue(run.id, last_seq=last_seq, waiting=waiting, longest_delay=job.retry.longest)
         self._totals = RunTotals(run, job, self._writes)
         self._batches, self._batches_done = run.batches, run.batches_done
         self._recoveries = run.recoveries
         self._ended_workers: list[str] = []
-        self._breaker = CircuitBreaker(recovery_of("redis"))
-        self._broken_dependency: Unavailable | None = None
-        self._broken_streak: tuple[str, int] = ("", 0)
+        self._watch = FailureWatch()
         # The timeout counts from the run's first start, also after a change of leader.
         elapsed = at - (run.started_at or at)
         self._deadline = time.monotonic() + (job.timeout - max(elapsed, timedelta(0))).total_seconds()
@@ -83,9 +75,9 @@ class LiveRun:
 
     def next_batch(self) -> Batch | None:
         """The next batch to start, None when there is none now."""
-        if self.ending or self._unreachable or self._requested_stop or self._queue.in_flight >= self.job.workers:
+        if self.ending or self._watch.unreachable or self._requested_stop or self._queue.in_flight >= self.job.workers:
             return None
-        if not self._queue.has_ready or not self._breaker.allows_request(time.monotonic()):
+        if not self._queue.has_ready or not self._watch.allows_request(time.monotonic()):
             return None
         row = self._queue.next()
         assert row is not None  # noqa: S101 - one is ready
@@ -171,11 +163,10 @@ class LiveRun:
         if result.lost is not None:
             self._record_lost(row, result, at)
         elif result.broken is not None:
-            self._broken_dependency = Unavailable(result.broken, result.reason or "", permanent=result.permanent)
-            self._breaker.record_failure(time.monotonic(), recovery_of(result.broken))
+            self._watch.record_unreachable(result.broken, result, time.monotonic())
             self._add([Row(0, result.again, row.attempt, row.deaths, self._retry_at(row, at))], at)
         else:
-            self._breaker.record_success()
+            self._watch.record_success()
             if result.again:
                 self._retry(row, result, at)
         if result.lost is None or not result.again:
@@ -221,22 +212,13 @@ class LiveRun:
             self._totals.log(at, summary, *result.log)
         self._write_end(result, state, at)
         self._totals.add_result(row.seq, result, at)
-        self._check_for_broken_job(row, result)
+        broken = self._watch.broken_job(len(row.keys), result)
+        if broken is not None:
+            self.stop(RunState.FAILED, broken)
 
     def _write_end(self, result: BatchResult, state: BatchState, at: datetime) -> None:
         self._writes.close(result, state, result.reason, at - timedelta(seconds=result.seconds))
         self._queue.waiting -= 1
-
-    def _check_for_broken_job(self, row: Row, result: BatchResult) -> None:
-        if result.ok or len(result.kinds) != 1 or len(result.failed) < max(BROKEN_BATCH_SIZE, len(row.keys)):
-            self._broken_streak = ("", 0) if result.ok else self._broken_streak
-            return
-        (kind,) = result.kinds
-        before, streak = self._broken_streak
-        self._broken_streak = (kind, streak + 1 if kind == before else 1)
-        if self._broken_streak[1] >= BROKEN_BATCHES:
-            message = result.failures[0].message if result.failures else words(kind)
-            self.stop(RunState.FAILED, f"the job is broken: every item of {BROKEN_BATCHES} batches failed: {message}")
 
     # --- the end ------------------------------------------------------------------------------------------------
 
@@ -260,9 +242,7 @@ class LiveRun:
             self.stop(RunState.CANCELLED, stop.message)
         if now > self._deadline:
             self.stop(RunState.TIMED_OUT, f"it took longer than its timeout of {duration(self.job.timeout)}")
-        broken = self._broken_dependency
-        if self._unreachable is None and broken and (broken.permanent or self._breaker.has_given_up(now)):
-            self._unreachable = broken
+        self._watch.check(now)
 
     @property
     def is_over(self) -> bool:
@@ -271,12 +251,12 @@ class LiveRun:
             return False
         if self.ending:
             return True
-        return self.planner.is_done and (self._unreachable is not None or self._queue.waiting == 0)
+        return self.planner.is_done and (self._watch.unreachable is not None or self._queue.waiting == 0)
 
     @property
     def ends_early(self) -> bool:
         """Whether it ends before all its batches are done: call `close_the_rest` first."""
-        return self.ending is not None or self._unreachable is not None
+        return self.ending is not None or self._watch.unreachable is not None
 
     def close_the_rest(self, db: Connection, at: datetime) -> None:
         """Closes the batches that it does not reach."""
@@ -287,8 +267,8 @@ class LiveRun:
                 self._totals.log(at, *self._ended_workers, "no worker has a batch of this run")
             elif state is RunState.CANCELLED:
                 self._totals.log(at, "no batch was in flight when it ended")
-        elif self._unreachable:
-            kind, error = unreachable(self._unreachable.dependency), self._unreachable.sentence
+        elif self._watch.unreachable:
+            kind, error = unreachable(self._watch.unreachable.dependency), self._watch.unreachable.sentence
             keys = batches.waiting_keys(db, self.run.id, limit=self._totals.room)
             items = batches.close_waiting(db, self.run.id, BatchState.FAILED, error)
             self._totals.add(failed=items)
@@ -301,7 +281,7 @@ class LiveRun:
             state, error = self.ending
         else:
             state = self._totals.outcome
-            error = self._unreachable.sentence if self._unreachable else None
+            error = self._watch.unreachable.sentence if self._watch.unreachable else None
         counts, started = self._totals.counts, self.run.started_at or at
         seconds = (at - started).total_seconds()
         summary = f"{counts.ok:,} ok, {counts.failed:,} failed of {counts.planned:,} in {seconds:.1f} s"

@@ -36,10 +36,11 @@ class OpenRuns:
         """Notes that a run has ended."""
         self._runs.pop(number, None)
 
-    def startable(self, now: datetime) -> Iterator[Run]:
-        """The runs that may start now, in order. Each counts as running for the next ones."""
-        return startable(list(self._runs.values()), self._find, now)
-
-    def outlasted(self, run: Run, job: Job) -> Sequence[Run]:
-        """The open runs that a run was to come after, and does not wait for any longer."""
-        return predecessors(run, job, list(self._runs.values())) if job.after else ()
+    def startable(self, now: datetime) -> Iterator[tuple[Run, Sequence[Run]]]:
+        """The runs that may start now, in order; each counts as running for the next ones. With each come the open runs
+        that it was to follow and does not wait for any longer.
+        """
+        listed = list(self._runs.values())
+        for run in startable(listed, self._find, now):
+            job = self._find(run.job)
+            yield run, predecessors(run, job, listed) if job is not None else ()

@@ -8,20 +8,18 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import partial
 
-from opsconsole.authoring import parameters
 from opsconsole.authoring.batch import BatchResult
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.job import Job
-from opsconsole.authoring.parameters import BadParameter
 from opsconsole.authoring.run import Run, RunState, Trigger
 from opsconsole.core.clock import Clock
 from opsconsole.core.errors import OpsconsoleError, Unavailable, UnknownRun
 from opsconsole.core.failpoints import Point, reach
-from opsconsole.core.humanize import duration
 from opsconsole.leader.containment import Containment
 from opsconsole.leader.live_run import LiveRun
 from opsconsole.leader.open_runs import OpenRuns
 from opsconsole.leader.recorder import Recorder, name
+from opsconsole.leader.starts import Starts
 from opsconsole.leader.turns import Turns
 from opsconsole.store import Store, runs
 from opsconsole.store.run_writes import RunWrites
@@ -30,8 +28,6 @@ from opsconsole.worker.messages import Result, Work
 
 PLAN_SECONDS = 0.05
 """How long a run's keys are read from the store between two results, so that planning delays nothing else."""
-MAX_RECOVERIES = 3
-"""A run that is interrupted more often, without a batch done in between, is abandoned."""
 MOST_TOGETHER = 100
 """The most results that are recorded in one transaction."""
 FLUSH_SECONDS = 0.25
@@ -92,6 +88,7 @@ class Runner:
         self._check_lease = check_lease
         self._recorder = Recorder(store, catalog, containment, token=token, host=host, now=now)
         self._open = OpenRuns(self._job)
+        self._starts = Starts(self._recorder, self._job)
         self._live: dict[int, LiveRun] = {}
         self._turns = Turns(self._live, self._contained)
         self._draining = False
@@ -136,49 +133,21 @@ class Runner:
                     raise UnreadableRun(run)
         self._open.replace(run for run in open_runs if not run.unreadable)
         now, queued = self._now(), []
-        for run in self._open.startable(now):
+        for run, outlasted in self._open.startable(now):
             if self._containment.has_set_aside(name(run.id)):
                 continue
-            live = self._queued(run, now)
+            live = self._starts.queued(run, outlasted, now)
             if live is not None:
                 queued.append(live)
                 continue
             with self._contained(run):
-                self._start_or_end(run, now)
+                refusal = self._starts.refusal(run)
+                if refusal is not None:
+                    self._end_now(run, *refusal)
+                else:
+                    self._add(self._starts.resumed(run, outlasted, now))
         self._write(queued, now)
         self._advance(list(self._live.values()), now)  # what the store has for them need not wait for a result
-
-    def _queued(self, run: Run, now: datetime) -> LiveRun | None:
-        """A run that is only to be started, as it is then."""
-        job = self._job(run.job)
-        if job is None or run.stop is not None or run.state is not RunState.QUEUED or _parameter_problem(job, run):
-            return None
-        live = LiveRun.start(run, job, self._recorder.start_of(run, now))
-        self._prepare(live, now)
-        return live
-
-    def _start_or_end(self, run: Run, now: datetime) -> None:
-        job = self._job(run.job)
-        if job is None:
-            self._end_now(run, RunState.FAILED, f"no loaded pack defines {run.job}")
-        elif run.stop is not None:
-            self._end_now(run, RunState.CANCELLED, run.stop.message)
-        elif (problem := _parameter_problem(job, run)) is not None:
-            self._end_now(run, RunState.FAILED, problem)
-        else:
-            run, last_seq, waiting = self._recorder.resume(run, now)
-            live = LiveRun(run, job, last_seq=last_seq, waiting=waiting, at=now)
-            self._prepare(live, now)
-            self._add(live)
-
-    def _prepare(self, live: LiveRun, now: datetime) -> None:
-        run, job = live.run, live.job
-        outlasted = self._open.outlasted(run, job)
-        if outlasted:
-            waited = duration(job.after_wait)
-            live.add_log(now, f"starting without {outlasted[0].job}, after waiting {waited} for it")
-        if run.recoveries > MAX_RECOVERIES:
-            live.stop(RunState.ABANDONED, f"interrupted more than {MAX_RECOVERIES} times without progress")
 
     def _add(self, live: LiveRun) -> None:
         self._live[live.run.id] = live
@@ -253,9 +222,9 @@ class Runner:
         if self._draining or not self._may_start_work():
             return []
         started = []
-        for run in self._open.startable(now):
+        for run, outlasted in self._open.startable(now):
             if not self._containment.has_set_aside(name(run.id)):
-                live = self._queued(run, now)
+                live = self._starts.queued(run, outlasted, now)
                 self.needs_admission |= live is None
                 started += [live] if live is not None else []
         return started
@@ -381,12 +350,3 @@ class Runner:
 
     def _job(self, job: str) -> Job | None:
         return self._catalog.find(job) if job in self._catalog else None
-
-
-def _parameter_problem(job: Job, run: Run) -> str | None:
-    """Why the job does not take the parameters of a run any more, if so."""
-    try:
-        parameters.checked(job, run.params)
-    except BadParameter as error:
-        return error.sentence
-    return None

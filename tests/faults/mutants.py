@@ -123,7 +123,7 @@ MUTANTS = (
     Mutant(
         "recoveries",
         "a run that ends its leader is resumed forever",
-        (("opsconsole/leader/runner.py", r"^MAX_RECOVERIES = 3$", "MAX_RECOVERIES = 1_000_000"),),
+        (("opsconsole/leader/starts.py", r"^MAX_RECOVERIES = 3$", "MAX_RECOVERIES = 1_000_000"),),
         ("tests/faults/test_processes.py::test_a_run_that_is_cut_off_without_getting_on_is_given_up",),
     ),
 )
