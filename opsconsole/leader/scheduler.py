@@ -98,7 +98,7 @@ class Scheduler:
             self._set_back(db, now)
             register(db, self._jobs, now, self._token)
             self._read_cursors(db)
-        self._ticker.add_job(self.tick, NextDue(self._next_due))
+        self._await_next_due()
         self.tick()
         self._ticker.start()
 
@@ -110,7 +110,7 @@ class Scheduler:
                 self._take_jobs(db)
                 register(db, self._jobs, now, self._token)
                 self._read_cursors(db)
-        self._ticker.wakeup()
+        self._await_next_due()
 
     def _take_jobs(self, db: Connection) -> None:
         self._catalog.apply(schedules.changed(db))
@@ -127,13 +127,17 @@ class Scheduler:
         """The first scheduled time of any job later than `after`. APScheduler asks before what is due is planned, and
         must not wait for that.
         """
+        jobs, crons = self._jobs, self._crons
         ahead = []
         for name, due_at in list(self._due.items()):
             if due_at > after:
                 ahead.append(due_at)
-            elif (following := self._crons[name].next(after - self._jobs[name].shift)) is not None:
-                ahead.append(following + self._jobs[name].shift)
+            elif name in crons and (following := crons[name].next(after - jobs[name].shift)) is not None:
+                ahead.append(following + jobs[name].shift)
         return min(ahead, default=None)
+
+    def _await_next_due(self) -> None:
+        self._ticker.add_job(self.tick, NextDue(self._next_due), id="tick", replace_existing=True)
 
     def heartbeat(self) -> None:
         """Call it about once a second: after a clock jump APScheduler would wait for the old time."""

@@ -264,6 +264,22 @@ def test_a_statement_that_is_refused_ends_only_its_run(place: Installation) -> N
                 assert any("forbidden" in line for _, line in runs.log_lines(db, ended.id, limit=5))
 
 
+def test_a_run_that_cannot_be_written_stops_none_of_those_written_with_it(place: Installation) -> None:
+    odd.chosen[:] = []
+    forbid(place, *REFUSED[0])
+    days = ("2025-01-17", "2025-01-18", DAY)
+    requested = [
+        (job, place.service.commands.trigger(job, day)) for day in days for job in ("odd.calls", "odd.ordinary")
+    ]
+
+    with undisturbed(place):
+        ended = [(job, place.ended_run(command)) for job, command in requested]
+        allow(place, "ops_runs")
+
+    states = {job: {run.state for name, run in ended if name == job} for job, _ in requested}
+    assert states == {"odd.calls": {RunState.FAILED}, "odd.ordinary": {RunState.SUCCEEDED}}
+
+
 def test_a_run_that_cannot_be_ended_either_is_set_aside(place: Installation) -> None:
     forbid(place, "UPDATE", "ops_runs", "NEW.job = 'odd.calls' AND NEW.ended_at IS NOT NULL")
     odd.chosen[:] = []
