@@ -184,6 +184,7 @@ class Term:
             fingerprint.leading(self._settings, self._catalog, self._token),
             longest_batch_seconds=max(job.batch_timeout.total_seconds() for job in self._catalog),
             lease=self._leadership.deadline,
+            lease_seconds=self._settings.engine.lease_seconds,
             tag_of=self._tag_of,
             now=self._now,
         )

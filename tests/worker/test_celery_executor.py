@@ -17,7 +17,7 @@ from opsconsole.worker.celery.broker import Broker
 from opsconsole.worker.celery.executor import CeleryExecutor
 from opsconsole.worker.celery.fingerprint import leading, problem
 from opsconsole.worker.celery.messages import Answer, Attachment, Leading, Seen
-from opsconsole.worker.celery.tasks import MAX_SENT, Task, Trouble
+from opsconsole.worker.celery.tasks import MAX_SENT, Roster, Task, Trouble
 from opsconsole.worker.lease_deadline import LeaseDeadline
 from opsconsole.worker.messages import Planning, PlanningResult, Result, Work
 from tests.conftest import Installing
@@ -31,6 +31,7 @@ BATCH = Batch(17, 1, 1, "counting.count", WINDOW, AT, KEYS, {}, 60.0)
 PLANNING = Planning(17, "counting.count", WINDOW, AT, False, None, 60.0)
 
 tokens = count(5)
+beats = count(1)
 
 
 class Feeding:
@@ -52,19 +53,21 @@ class Feeding:
 class Playing:
     """An executor with its broker, and a worker that this test plays."""
 
-    def __init__(self, url: str, token: int, *work: Work) -> None:
+    def __init__(self, url: str, token: int, *work: Work, lease_seconds: float = 600.0) -> None:
         self.url, self.token = url, token
         self.broker = Broker(url)
         self.lease = LeaseDeadline()
         self.lease.extend(boottime() + 600)
         self.leading = Leading(token, "here", "1", "code", "settings")
-        self.executor = CeleryExecutor(url, self.leading, longest_batch_seconds=60, lease=self.lease)
+        self.executor = CeleryExecutor(
+            url, self.leading, longest_batch_seconds=60, lease=self.lease, lease_seconds=lease_seconds
+        )
         self.stopped: set[int] = set()
         self._results = self.executor(Feeding(*work), lambda work: work.run in self.stopped)
 
     def attach(self, worker: str = "w1", *busy: str, seconds: float = 600.0) -> None:
         """Announces a worker that has begun the tasks `busy`."""
-        own = Attachment(worker, "asha", f"host-{worker}", 1, AT, 1, list(busy))
+        own = Attachment(worker, "asha", f"host-{worker}", 1, AT, 1, list(busy), next(beats))
         self.broker.attach(own, seconds, self.token, [])
 
     def next_task(self, after: str = "") -> str:
@@ -107,9 +110,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerServer]:
 def play(server: BrokerServer) -> Iterator[Callable[..., Playing]]:
     made: list[Playing] = []
 
-    def begin(*work: Work) -> Playing:
+    def begin(*work: Work, lease_seconds: float = 600.0) -> Playing:
         # The thread of an executor that was closed still receives what is for its own token.
-        made.append(Playing(server.url, next(tokens), *work))
+        made.append(Playing(server.url, next(tokens), *work, lease_seconds=lease_seconds))
         return made[-1]
 
     yield begin
@@ -150,11 +153,10 @@ def test_the_result_for_an_earlier_leader_is_dropped_and_counted(play: Callable[
 
 
 def test_a_task_whose_worker_is_lost_is_sent_again(play: Callable[..., Playing]) -> None:
-    playing = play(BATCH)
-    playing.attach("w1", seconds=0.2)
+    playing = play(BATCH, lease_seconds=0.0)
+    playing.attach("w1")
     task = playing.next_task()
     playing.broker.claim(playing.token, task, "w1")
-    playing.attach("w2")
 
     again = playing.next_task(after=task)
     _, is_claimed = playing.broker.claim(playing.token, again, "w2")
@@ -288,7 +290,11 @@ def test_a_worker_of_another_installation_may_not_work_for_a_leader(leader: Lead
 
 def test_digests_differ_with_the_settings_of_jobs(installing: Installing) -> None:
     how = {"database_url": None, "redis_url": "unix:///nowhere/redis.sock", "packs": "tests.packs.counting"}
-    places = [installing(**how), installing(**how), installing(**how, config='[jobs."counting.count"]\nbatch = 5\n')]
+    places = [
+        installing(**how),
+        installing(**how),
+        installing(**how, config='[jobs."counting.count"]\nbatch_timeout = 5\n'),
+    ]
 
     found = [leading(place.settings, place.catalog, 1) for place in places]
 
@@ -297,8 +303,8 @@ def test_digests_differ_with_the_settings_of_jobs(installing: Installing) -> Non
     assert found[0].settings != found[2].settings
 
 
-def seen(*busy: str, claims: dict[str, str] | None = None, waiting: int = 0) -> Seen:
-    return Seen({"w1": Attachment("w1", "asha", "here", 1, AT, 1, list(busy))}, claims or {}, waiting)
+def seen(*busy: str, claims: dict[str, str] | None = None, waiting: int = 0, beat: int = 1) -> Seen:
+    return Seen({"w1": Attachment("w1", "asha", "here", 1, AT, 1, list(busy), beat)}, claims or {}, waiting)
 
 
 @pytest.mark.parametrize(
@@ -308,7 +314,8 @@ def seen(*busy: str, claims: dict[str, str] | None = None, waiting: int = 0) -> 
         (seen(waiting=1), seen(waiting=1), 600, None),
         (seen("t"), seen("t"), 60, None),
         (seen("t"), seen("t"), 76, Trouble.OVERDUE),
-        (seen(claims={"t": "w1"}), seen(), 5.1, Trouble.RESULT_LOST),
+        (seen("t"), seen(beat=3), 0, None),
+        (seen("t", claims={"t": "w1"}), seen(beat=2), 600, Trouble.OVERDUE),
         (seen(claims={"t": "w1"}), seen("t"), 6, None),
         (seen(claims={"t": "w2"}), seen(), 0, Trouble.WORKER_LOST),
     ],
@@ -319,6 +326,34 @@ def test_when_a_task_is_lost(first: Seen, then: Seen, after: float, trouble: Tro
     task.observe(first, 1000.0)
 
     assert task.observe(then, 1000.0 + after) is trouble
+
+
+def test_a_result_is_lost_when_its_worker_has_finished_for_a_while() -> None:
+    task = Task("t", BATCH, 0.0)
+
+    task.observe(seen("t"), 0.0)
+    found = [task.observe(seen(beat=3), at) for at in (10.0, 14.0, 15.1)]
+
+    assert found == [None, None, Trouble.RESULT_LOST]
+
+
+def test_a_worker_is_alive_while_its_beat_grows_whatever_the_broker_has_lost() -> None:
+    roster, nothing = Roster(10.0), Seen({}, {}, 0)
+    roster.update(seen(beat=1), 0.0)
+
+    found = [
+        list(roster.update(looked, at).workers)
+        for looked, at in ((nothing, 9.0), (seen(beat=2), 10.0), (seen(beat=2), 19.0), (seen(beat=2), 20.1))
+    ]
+
+    assert found == [["w1"], ["w1"], ["w1"], []]
+
+
+def test_a_worker_that_was_not_seen_yet_is_alive_when_it_has_begun_something() -> None:
+    roster = Roster(10.0)
+    claimed = Seen({}, {"t": "w9"}, 0)
+
+    assert [bool(roster.update(claimed, at).workers) for at in (0.0, 10.0)] == [True, True]
 
 
 def test_a_batch_whose_workers_are_lost_every_time_is_not_sent_again() -> None:

@@ -21,7 +21,7 @@ from opsconsole.worker.celery.app import celery_app
 from opsconsole.worker.celery.broker import BROKER
 from opsconsole.worker.celery.link import Link
 from opsconsole.worker.celery.messages import Answer, Attachment, Leading, Seen
-from opsconsole.worker.celery.tasks import Task, Trouble
+from opsconsole.worker.celery.tasks import GONE_SECONDS, Roster, Task, Trouble
 from opsconsole.worker.executor import AttachedWorker, Feed, Results, Stopped
 from opsconsole.worker.handle import lost
 from opsconsole.worker.lease_deadline import LeaseDeadline
@@ -59,6 +59,7 @@ class CeleryExecutor:
         *,
         longest_batch_seconds: float,
         lease: LeaseDeadline,
+        lease_seconds: float,
         tag_of: Callable[[str], str] = "[{}]".format,
         now: Clock = clock.now,
     ) -> None:
@@ -72,6 +73,7 @@ class CeleryExecutor:
             lease,
             is_busy=lambda: bool(self._tasks) or self._room() == 0,
         )
+        self._roster = Roster(lease_seconds + GONE_SECONDS)
         self._seen: Seen | None = None
         self._is_closed = False
         self.losses: tuple[WorkerLoss, ...] = ()
@@ -185,8 +187,8 @@ class CeleryExecutor:
                 case Answer():
                     results += self._take(event)
                 case Seen():
-                    self._seen = event
-                    results += self._look_for_lost_tasks(event)
+                    self._seen = self._roster.update(event, time.monotonic())
+                    results += self._look_for_lost_tasks(self._seen)
                 case str():
                     results += self._take_back(event)
                 case None:
@@ -204,7 +206,7 @@ class CeleryExecutor:
         if task is None or answer.token != self._leading.token:
             self.dropped += 1
             why = "another leader" if answer.token != self._leading.token else "a task that has ended"
-            log.info("dropped a result of run %s: it was for %s", result.run, why)
+            log.info("dropped a result of run %s: it was for %s (%s so far)", result.run, why, self.dropped)
             return []
         work = task.work
         if isinstance(work, Batch) != isinstance(result, BatchResult):

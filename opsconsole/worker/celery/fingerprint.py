@@ -44,8 +44,9 @@ def _sources(top: str) -> Iterator[tuple[str, Path]]:
 
 
 def settings_of(settings: Settings, catalog: Catalog) -> str:
-    """A digest of the names of the jobs, and of their settings."""
-    facts = (sorted(job.name for job in catalog), settings.overrides, settings.options, settings.compress_over)
+    """A digest of the jobs, and of the settings that matter to a worker: when a job runs does not."""
+    jobs = sorted((job.name, job.batch_timeout.total_seconds()) for job in catalog)
+    facts = (jobs, settings.options, settings.compress_over)
     return sha256(msgspec.json.encode(facts, order="sorted")).hexdigest()[:LENGTH]
 
 

@@ -15,6 +15,7 @@ from opsconsole.core.supervision import log_failure
 from opsconsole.worker.celery.broker import MAX_RESULTS, Broker
 from opsconsole.worker.celery.fingerprint import problem
 from opsconsole.worker.celery.messages import Answer, Attachment, Leading
+from opsconsole.worker.celery.tasks import GONE_SECONDS
 from opsconsole.worker.lease_deadline import LeaseDeadline
 from opsconsole.worker.messages import PlanningResult
 
@@ -23,8 +24,6 @@ log = logging.getLogger(__name__)
 BUSY_SECONDS, IDLE_SECONDS = 0.5, 1.0
 """Between two announcements, with a task and without."""
 RETRY_SECONDS = 0.25
-GONE_SECONDS = 1.0
-"""A worker that is silent is given up this long after the lease under which it worked is over."""
 LEADER_SECONDS = 10.0
 """How long a task waits for its leader to be announced: a broker that was restarted does not know it yet."""
 
@@ -39,7 +38,7 @@ class Membership:
     ) -> None:
         self._broker, self._own, self._installation = broker, own, installation
         self._lease, self._seconds = lease, lease_seconds + GONE_SECONDS
-        self._token = 0
+        self._token = self._beat = 0
         self._busy: dict[str, int] = {}
         self._ending: set[str] = set()
         self._lock = threading.Lock()
@@ -148,8 +147,9 @@ class Membership:
     def _look(self) -> None:
         with self._lock:
             tasks, token = list(self._busy), self._token
+            self._beat += 1
+            own = msgspec.structs.replace(self._own, busy=tasks, beat=self._beat)
         started = boottime()
-        own = msgspec.structs.replace(self._own, busy=tasks)
         leading, seconds, ending = self._broker.attach(own, self._seconds, token, tasks)
         if self.unreachable is not None:
             log.info("the broker is reachable again")

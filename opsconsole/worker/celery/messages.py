@@ -22,8 +22,8 @@ class Leading(msgspec.Struct, frozen=True):
 
 
 class Attachment(msgspec.Struct, frozen=True):
-    """An attached worker, which writes this regularly. `slots` is how many tasks it executes at once, `busy` has the
-    tasks that it has begun.
+    """An attached worker, which writes this regularly: `beat` grows each time. `slots` is how many tasks it executes at
+    once, `busy` has the tasks that it has begun.
     """
 
     id: str
@@ -33,6 +33,7 @@ class Attachment(msgspec.Struct, frozen=True):
     since: datetime
     slots: int
     busy: list[str] = []
+    beat: int = 0
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from opsconsole.authoring.batch import Batch
-from opsconsole.worker.celery.messages import Seen
+from opsconsole.core import clock
+from opsconsole.worker.celery.messages import Attachment, Seen
 from opsconsole.worker.messages import Work
 
 UNCLAIMED_SECONDS = 5.0
@@ -15,6 +16,8 @@ UNANSWERED_SECONDS = 5.0
 """A result that does not arrive this long after its worker has finished is lost."""
 LATE_SECONDS = 15.0
 """A worker ends a batch at its timeout. One that has not this long after it is stuck."""
+GONE_SECONDS = 1.0
+"""A worker that is silent is given up this long after the lease under which it works is over."""
 MAX_SENT = 3
 """A batch whose worker is lost this often counts as the one that ended it."""
 
@@ -41,6 +44,7 @@ class Task:
     sent: int = 1
     holder: str | None = None
     holder_host: str = ""
+    holder_beat: int = 0
     finished: float | None = None
     stopped: float | None = None
     pages: int = 0
@@ -56,13 +60,16 @@ class Task:
         if holder is None and self.holder is None:
             is_lost = seen.waiting == 0 and now - self.progressed > UNCLAIMED_SECONDS
             return Trouble.MESSAGE_LOST if is_lost else None
-        if self.holder is None:
-            self.holder, self.progressed = holder, now
+        is_new = self.holder is None
+        self.holder = self.holder or holder
         worker = seen.workers.get(self.holder or "")
         if worker is None:
             return Trouble.WORKER_LOST
         self.holder_host = worker.host
-        if self.id in worker.busy:
+        if is_new:
+            self.progressed, self.holder_beat = now, worker.beat
+        # What it wrote before it began the task, or while it began it, does not name the task.
+        if self.id in worker.busy or worker.beat <= self.holder_beat + 1:
             self.finished = None
         else:
             self.finished = self.finished or now
@@ -70,3 +77,24 @@ class Task:
                 return Trouble.RESULT_LOST
         overdue = now - self.progressed > self.work.timeout_seconds + LATE_SECONDS
         return Trouble.OVERDUE if overdue else None
+
+
+class Roster:
+    """The workers that are alive: those whose beat has grown within `seconds`, by the leader's clock. That a worker is
+    not in the broker means nothing, as the broker may have lost its data.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._known: dict[str, tuple[Attachment, float]] = {}
+
+    def update(self, seen: Seen, now: float) -> Seen:
+        """What was seen, with the workers that are alive. One that has begun a task is, when it was never seen."""
+        for task, holder in seen.claims.items():
+            self._known.setdefault(holder, (Attachment(holder, "", "", 0, clock.now(), 0, [task]), now))
+        for each in seen.workers.values():
+            known = self._known.get(each.id)
+            if known is None or known[0].beat != each.beat:
+                self._known[each.id] = (each, now)
+        self._known = {id_: known for id_, known in self._known.items() if now - known[1] <= self._seconds}
+        return Seen({id_: each for id_, (each, _) in self._known.items()}, seen.claims, seen.waiting)
