@@ -13,6 +13,7 @@ import pytest
 from opsconsole.authoring.batch import Batch, BatchResult, Lost
 from opsconsole.calendar.windows import Window
 from opsconsole.core.clock import boottime
+from opsconsole.worker.celery.app import celery_app
 from opsconsole.worker.celery.broker import Broker
 from opsconsole.worker.celery.executor import CeleryExecutor
 from opsconsole.worker.celery.fingerprint import leading, problem
@@ -301,6 +302,24 @@ def test_digests_differ_with_the_settings_of_jobs(installing: Installing) -> Non
     assert found[0] == found[1]
     assert found[0].code == found[2].code
     assert found[0].settings != found[2].settings
+
+
+@pytest.mark.parametrize(
+    ("url", "broker", "tls"),
+    [
+        ("redis://broker.example/3", "redis://broker.example:6379/3", None),
+        ("redis://ops:s%40x@10.0.0.1:6380", "redis://ops:s%40x@10.0.0.1:6380/0", None),
+        ("rediss://:word@b/0", "redis://:word@b:6379/0", {"ssl_cert_reqs": "required"}),
+        ("rediss://b?ssl_cert_reqs=none", "redis://b:6379/0", {"ssl_cert_reqs": "none"}),
+        ("unix:///run/b.sock?db=2", "redis+socket:///run/b.sock?virtual_host=2", None),
+    ],
+)
+def test_celery_connects_to_the_same_broker(url: str, broker: str, tls: dict[str, str] | None) -> None:
+    app = celery_app(url, longest_batch_seconds=60)
+
+    assert app.conf.broker_url == broker
+    assert app.conf.broker_use_ssl == tls
+    assert app.conf.broker_transport_options["visibility_timeout"] > 60
 
 
 def seen(*busy: str, claims: dict[str, str] | None = None, waiting: int = 0, beat: int = 1) -> Seen:

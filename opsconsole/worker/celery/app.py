@@ -85,6 +85,7 @@ def _broker(url: str) -> tuple[str, dict[str, Any] | None]:
     if options.get("connection_class") is UnixDomainSocketConnection:
         return f"redis+socket://{login}{options['path']}?virtual_host={number}", None
     host = options["host"] if ":" not in options["host"] else f"[{options['host']}]"
-    is_tls = options.get("connection_class") is SSLConnection
-    tls = {name: value for name, value in options.items() if name.startswith("ssl_")} if is_tls else None
+    tls: dict[str, Any] | None = None
+    if options.get("connection_class") is SSLConnection:
+        tls = {"ssl_cert_reqs": "required"} | {name: found for name, found in options.items() if name[:4] == "ssl_"}
     return f"redis://{login}{host}:{options.get('port', 6379)}/{number}", tls
