@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from opsconsole.authoring.run import Run
     from opsconsole.service.snapshot import Outcome
 
-LONGEST_CELL = 200
+LONGEST_CELL, LEAST_CELL = 200, 8
 
 
 def echo(text: str | None = "", *, err: bool = False) -> None:
@@ -33,12 +35,30 @@ def print_json(value: Any) -> None:
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[int] = ()) -> None:
-    """Prints rows under a head; the columns in `right` are right-aligned."""
+    """Prints rows under a head; the columns in `right` are right-aligned. On a terminal the widest columns are cut so
+    that a row fits into a line; in a pipe nothing is cut.
+    """
     cells = [[safe(cell, LONGEST_CELL) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in [list(head), *cells]) for i in range(len(head))]
+    if sys.stdout.isatty():
+        widths = fitting(widths, shutil.get_terminal_size().columns)
     for row in [list(head), *cells]:
-        padded = [cell.rjust(widths[i]) if i in right else cell.ljust(widths[i]) for i, cell in enumerate(row)]
+        shown = [
+            cell if len(cell) <= width else f"{cell[: width - 1]}…" for cell, width in zip(row, widths, strict=True)
+        ]
+        padded = [cell.rjust(widths[i]) if i in right else cell.ljust(widths[i]) for i, cell in enumerate(shown)]
         echo("  ".join(padded).rstrip())
+
+
+def fitting(widths: Sequence[int], room: int) -> list[int]:
+    """The widths of columns in `room` cells: the widest ones are narrower, but none under LEAST_CELL. The first column,
+    which says what a row is about, is cut last.
+    """
+    found, spaces = list(widths), 2 * (len(widths) - 1)
+    for columns in (range(1, len(found)), range(min(1, len(found)))):
+        while sum(found) + spaces > room and max((found[i] for i in columns), default=0) > LEAST_CELL:
+            found[max(columns, key=lambda i: found[i])] -= 1
+    return found
 
 
 def print_outcome(command: int, outcome: Outcome, *, as_json: bool) -> None:

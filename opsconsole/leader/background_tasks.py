@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter as Tally
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import fields, replace
@@ -176,6 +177,8 @@ class BackgroundTasks:
             for progress in self._steps(command):
                 self._loop.repeated.progress()
                 if self._loop.is_stopping or not self._may_start_work():
+                    with suppress(Fenced), self._store.fenced(self._token) as db:
+                        commands.record_progress(db, command, progress)  # the next leader adds to it
                     return
                 if time.monotonic() - recorded > PROGRESS_SECONDS:
                     recorded = time.monotonic()
@@ -205,23 +208,30 @@ class BackgroundTasks:
         many more than before.
         """
         selected = ClearFilter(**{each.name: command.arguments.get(each.name) for each in fields(ClearFilter)})
-        from opsconsole.cache.clearing import sweep
+        from opsconsole.cache.clearing import ClearProgress, sweep
 
-        client, families = self._tools.cache.client, self._tools.families
+        before = Tally(command.outcome.get("families", {}))
+        if self._is_cancelled:
+            yield clear_outcome(ClearProgress(before, 0, 0), {})
+            return
+        client, declared = self._tools.cache.client, self._tools.families
         counted = command.arguments.get("counted")
         if counted is not None:
-            for step in sweep(client, families, selected, remove=False):
+            for step in sweep(client, declared, selected, remove=False):
                 yield {"step": "counting", "scanned": step.scanned, "of": step.of}
                 if self._is_cancelled:
-                    yield clear_outcome(replace(step, found={}), {})
+                    yield clear_outcome(replace(step, found=before), {})
                     return
             if step.total > counted + max(FEW_KEYS, TOLERANCE * counted):
                 raise Refused(f"{step.total:,} keys match now, not {counted:,}; count them again before clearing")
         cleared = 0
         try:
-            for step in sweep(client, families, selected, remove=True):
+            for step in sweep(client, declared, selected, remove=True):
+                step = replace(step, found=before + Tally(step.found))
                 cleared = step.total
-                yield {"step": "clearing", "scanned": step.scanned, "of": step.of, "cleared": step.total}
+                families = {name: n for name, n in step.found.items() if n}
+                done = {"cleared": cleared, "families": families}
+                yield {"step": "clearing", "scanned": step.scanned, "of": step.of, **done}
                 if self._is_cancelled:
                     break
         except Unavailable as error:
