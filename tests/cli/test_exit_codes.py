@@ -67,7 +67,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "unsilence": (JOB,),
     "why": (JOB, "--at", "12:00"),
 }
-OTHERS = {"demo", "notify-test", "worker"}
+OTHERS = {"completion", "demo", "mcp", "notify-test", "serve", "worker"}
 """The commands that are not in the table: they use no store, or one of their own."""
 WITHOUT_STORE = {"lint": 1, "next": 0}
 """Commands that read no store, with their exit codes: `lint` has warnings."""
