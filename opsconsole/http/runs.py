@@ -31,6 +31,9 @@ Day = Annotated[str, Meta(max_length=40, description="A day of the window's data
 Params = Annotated[dict[str, Any], Meta(description="Parameters that the job declares; /api/jobs lists them")]
 
 
+Numbers = Annotated[tuple[Number, ...], Meta(min_length=1, max_length=1000)]
+
+
 class QueuedRun(Document, frozen=True, kw_only=True):
     """A run that was created."""
 
@@ -88,6 +91,22 @@ class CancelRequest(Struct, frozen=True, forbid_unknown_fields=True):
     note: Note = ""
 
 
+class CancelRunsRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which runs end: exactly these, as /api/runs lists them. Those that have ended by then are left out."""
+
+    runs: Numbers
+    force: bool = False
+    note: Note = ""
+
+
+class RunsEndedAnswer(Answer, frozen=True, kw_only=True):
+    """The runs that end."""
+
+    command: int
+    message: str
+    runs: tuple[int, ...]
+
+
 def trigger(call: Call, request: TriggerRequest) -> Sent:
     """Starts a run of a job."""
     only = Selection.STALE if request.stale_only else Selection.ALL
@@ -116,6 +135,14 @@ def retry_matching(call: Call, request: RetryMatchingRequest) -> Sent:
 def cancel(call: Call, request: CancelRequest) -> Sent:
     """Ends a run early. Items that are done stay done."""
     return done(call.commands.cancel(request.run, force=request.force, note=request.note))
+
+
+def cancel_runs(call: Call, request: CancelRunsRequest) -> Sent:
+    """Ends several runs early."""
+    command = call.commands.cancel_runs(request.runs, force=request.force, note=request.note)
+    return Sent(
+        command, lambda outcome: RunsEndedAnswer(command=command, message=outcome.done or "", runs=outcome.runs)
+    )
 
 
 def queued(call: Call, command: int) -> Sent:
@@ -168,6 +195,15 @@ OPERATIONS: tuple[AnyOperation, ...] = (
         request=CancelRequest,
         answer=DoneAnswer,
         handler=cancel,
+        verb=Verb.CANCEL,
+    ),
+    Operation(
+        method="POST",
+        path="/api/runs/cancel",
+        summary="Cancel several runs",
+        request=CancelRunsRequest,
+        answer=RunsEndedAnswer,
+        handler=cancel_runs,
         verb=Verb.CANCEL,
     ),
 )
