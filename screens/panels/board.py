@@ -10,13 +10,15 @@ from zoneinfo import ZoneInfo
 from opsconsole.authoring.run import Run, RunState
 from opsconsole.core import humanize
 from opsconsole.service.snapshot import FindingKind, JobHistory, Pause, Work
-from screens.panels.job_states import JobState, Rank, counts, next_of, worst_first
+from screens.panels.job_states import JobState, Rank, counts, keys_of, next_of, worst_first
+from screens.panels.remembered import remembered
 from screens.panels.running import share
 from screens.panels.success import LAST, bars
 from screens.panels.view import Key, View, empty, fitted, marked, stale
 from screens.widgets import symbols
 from screens.widgets.lines import EMPTY, Drawing, Line, Piece, crop, fill, left, line, right, text
 from screens.widgets.names import shortened
+from screens.widgets.symbols import Symbol
 
 LEAST_NAME, MOST_NAME = 20, 44
 USUAL_NAME, ROOMY = 28, 110
@@ -39,7 +41,7 @@ def title(view: View, states: Sequence[JobState]) -> tuple[Line, Line]:
     if old := stale(view):
         return line(Piece("Jobs", "title")), old
     parts = [Piece(humanize.count(len(states), "job"), "quiet")]
-    for symbol, number in counts(states):
+    for symbol, number in _counts_of_all(states):
         parts += [Piece(" · ", "quiet"), Piece(f"{number} {symbol.word}", symbol.style if symbol.style else "quiet")]
     return line(Piece("Jobs", "title")), line(*parts) if states else EMPTY
 
@@ -54,7 +56,7 @@ def panel(view: View, cells: int, rows: int) -> Drawing:
         return Drawing(fitted([empty(view, Work.JOBS, "no jobs")], rows, cells, None).lines, name, end)
     table = Table(view, states, cells)
     shown, hidden = visible(states, rows - HEADER_ROWS, view.cursor)
-    below = _summaries(view, hidden, cells)
+    below = _summaries(view, hidden, next_of(states, shown), cells)
     return Drawing(
         [table.header(), *(table.row(state) for state in shown), *below][:rows],
         name,
@@ -67,11 +69,26 @@ def visible(states: Sequence[JobState], rows: int, cursor: Key | None) -> tuple[
     """The jobs that are shown in `rows`, and those that are not, for which there are one or two lines."""
     if len(states) <= rows:
         return list(states), []
-    scheduled = sum(state.rank is not Rank.MANUAL for state in states)
-    room = max(1, rows - (2 if scheduled < len(states) else 1))
-    at = next((index for index, state in enumerate(states) if state.key == cursor), 0)
+    keys = keys_of(states)
+    room = max(1, rows - (2 if _has_manual(states) else 1))
+    at = keys.index(cursor) if cursor in keys else 0
     first = max(0, at - room + 1)
     return list(states[first : first + room]), [*states[:first], *states[first + room :]]
+
+
+@remembered
+def _counts_of_all(states: Sequence[JobState]) -> list[tuple[Symbol, int]]:
+    return counts(states)
+
+
+@remembered
+def _has_manual(states: Sequence[JobState]) -> bool:
+    return any(state.rank is Rank.MANUAL for state in states)
+
+
+@remembered
+def _longest_name(states: Sequence[JobState]) -> int:
+    return max(len(state.name) for state in states)
 
 
 class Table:
@@ -79,7 +96,7 @@ class Table:
 
     def __init__(self, view: View, states: Sequence[JobState], cells: int) -> None:
         self._view, self._cells = view, cells
-        self._columns, self._name = _fitting(cells, max(len(state.name) for state in states))
+        self._columns, self._name = _fitting(cells, _longest_name(states))
         self._names: Mapping[str, str] = shortened((state.name for state in states), self._name)
 
     def header(self) -> Line:
@@ -130,13 +147,13 @@ def _name_cells(columns: Sequence[Column], cells: int) -> int:
     return cells - 1 - STATE - 2 - sum(each.cells + 2 for each in columns) - FIX
 
 
-def _summaries(view: View, hidden: Sequence[JobState], cells: int) -> list[Line]:
-    """What is not shown: one line for the jobs with a schedule, and one for the others."""
+def _summaries(view: View, hidden: Sequence[JobState], following: JobState | None, cells: int) -> list[Line]:
+    """What is not shown: one line for the jobs with a schedule, with the one that is next, and one for the others."""
     manual = [state for state in hidden if state.rank is Rank.MANUAL]
     others = [state for state in hidden if state.rank is not Rank.MANUAL]
     lines: list[Line] = []
     if others:
-        lines.append(_summary(view, others, cells))
+        lines.append(_summary(view, others, following, cells))
     if manual:
         shown, more = manual[:4], len(manual) - 4
         names = ", ".join(state.name for state in shown) + (f" and {more} more" if more > 0 else "")
@@ -145,7 +162,7 @@ def _summaries(view: View, hidden: Sequence[JobState], cells: int) -> list[Line]
     return lines
 
 
-def _summary(view: View, states: Sequence[JobState], cells: int) -> Line:
+def _summary(view: View, states: Sequence[JobState], following: JobState | None, cells: int) -> Line:
     pieces: list[Piece] = [Piece(" ")]
     found = counts(states)
     if len(found) == 1 and states[0].rank is Rank.OK:
@@ -154,7 +171,6 @@ def _summary(view: View, states: Sequence[JobState], cells: int) -> Line:
         pieces += [Piece(f"  {len(states)} more: ", "quiet")]
         for index, (symbol, number) in enumerate(found):
             pieces += [Piece(", " if index else "", "quiet"), Piece(f"{number} {symbol.word}", symbol.style)]
-    following = next_of(states)
     if following is not None and following.card.next_at is not None:
         seconds = (following.card.next_at - view.now).total_seconds()
         at = " ".join(humanize.countdown(seconds).split())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -102,18 +102,21 @@ def keys_of(states: Sequence[JobState]) -> Sequence[Key]:
     return [state.key for state in states]
 
 
-def counts(states: Iterable[JobState]) -> list[tuple[Symbol, int]]:
+def counts(states: Sequence[JobState]) -> list[tuple[Symbol, int]]:
     """How many jobs are in each state, the worst first."""
-    states = list(states)
     totals = Counter(state.symbol.word for state in states)
     found = {state.symbol.word: state.symbol for state in reversed(states)}
     return [(found[word], totals[word]) for word in dict.fromkeys(state.symbol.word for state in states)]
 
 
-def next_of(states: Sequence[JobState]) -> JobState | None:
-    """The one whose scheduled time comes first."""
-    scheduled = [state for state in states if state.card.next_at is not None]
-    return min(scheduled, key=_next, default=None)
+def next_of(states: Sequence[JobState], without: Sequence[JobState]) -> JobState | None:
+    """The one whose scheduled time comes first, of those that are not among `without`."""
+    return next((state for state in _by_next(states) if state not in without), None)
+
+
+@remembered
+def _by_next(states: Sequence[JobState]) -> Sequence[JobState]:
+    return sorted((state for state in states if state.card.next_at is not None), key=_next)
 
 
 def _state(status: JobStatus, progress: dict[int, Progress], *, is_known: bool) -> JobState:
