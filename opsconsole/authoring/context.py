@@ -165,7 +165,7 @@ class Context:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A read snapshot of the data database, without a write lock."""
-        with self._tools.data.reading() as connection:
+        with self._tools.data.reading(by_key=bool(self._keys)) as connection:
             yield connection
 
     @contextmanager
@@ -178,7 +178,7 @@ class Context:
         self._in_write = True
         self._emitted = []
         try:
-            with self._tools.data.writing() as connection:
+            with self._tools.data.writing(by_key=bool(self._keys)) as connection:
                 yield connection
                 if self._emitted:
                     outbox.append(connection, self._emitted, self.now)

@@ -252,24 +252,28 @@ class Database:
             return str(db.exec_driver_sql("SHOW server_encoding").scalar())
 
     @contextmanager
-    def reading(self, *, lock_seconds: float | None = None) -> Iterator[Connection]:
-        """A read snapshot without a write lock. On PostgreSQL, `lock_seconds` limits each wait for a lock."""
+    def reading(self, *, lock_seconds: float | None = None, by_key: bool = False) -> Iterator[Connection]:
+        """A read snapshot without a write lock. On PostgreSQL, `lock_seconds` limits each wait for a lock, and `by_key`
+        is for statements about the rows of some keys.
+        """
         options: dict[str, Any] = {}
         if not self.is_sqlite:
             options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True, "lock_seconds": lock_seconds}
+            options["by_key"] = by_key
         with self._transaction(options) as connection:
             yield connection
 
     @contextmanager
-    def writing(self, *, patient: bool = False) -> Iterator[Connection]:
+    def writing(self, *, patient: bool = False, by_key: bool = False) -> Iterator[Connection]:
         """A write transaction: committed at the end of the block, rolled back if it raises. With `patient` its
-        statements have no limits, as for a migration. Raises RuntimeError when PostgreSQL can commit nothing, because
-        the block caught the error of a statement.
+        statements have no limits, as for a migration; `by_key` is as in `reading`. Raises RuntimeError when PostgreSQL
+        can commit nothing, because the block caught the error of a statement.
 
         On SQLite it takes the write lock at once, and a process has one such transaction at a time.
         """
         if not self.is_sqlite:
-            with self._transaction({"patient": patient, "postgresql_readonly": self._read_only}) as connection:
+            options = {"patient": patient, "by_key": by_key, "postgresql_readonly": self._read_only}
+            with self._transaction(options) as connection:
                 yield connection
                 self._require_intact(connection)
             return
@@ -350,7 +354,11 @@ class Database:
         if not only_reads and session.read_only is not None:
             session.read_only = None  # left by `reading()`: it would override default_transaction_read_only
         statement = postgres.first_statement(
-            limit, only_reads=only_reads, search_path=self._search_path, lock_seconds=options.get("lock_seconds")
+            limit,
+            only_reads=only_reads,
+            search_path=self._search_path,
+            lock_seconds=options.get("lock_seconds"),
+            by_key=options.get("by_key", False),
         )
         refuses = connection.exec_driver_sql(statement).scalar()
         if refuses in (True, "on") and (self.primary_only or not only_reads):

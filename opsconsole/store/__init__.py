@@ -46,9 +46,9 @@ class Store(Database):
         self._subscribers = tuple(each for each in self._subscribers if each != changed)
 
     @contextmanager
-    def writing(self, *, patient: bool = False, quiet: bool = False) -> Iterator[Connection]:
+    def writing(self, *, patient: bool = False, by_key: bool = False, quiet: bool = False) -> Iterator[Connection]:
         """See Database. A `quiet` transaction only shows that somebody is alive."""
-        with super().writing(patient=patient) as db:
+        with super().writing(patient=patient, by_key=by_key) as db:
             yield db
         if not quiet:
             self.version += 1

@@ -179,6 +179,20 @@ def test_every_pooled_session_may_be_cut_at_once(postgres_server: PrivatePostgre
 # --- settings and encodings ---------------------------------------------------------------------------------------
 
 
+def test_plans_for_the_rows_of_some_keys_prefer_indexes_in_that_transaction_only(url: str, opening: Opening) -> None:
+    data = opening(url, Database)
+    cost = text("SHOW random_page_cost")
+
+    with data.reading(by_key=True) as db:
+        read = db.execute(cost).scalar()
+    with data.writing(by_key=True) as db:
+        written = db.execute(cost).scalar()
+    with data.reading() as db:
+        afterwards = db.execute(cost).scalar()
+
+    assert (read, written, afterwards) == ("1.1", "1.1", "4")
+
+
 @pytest.mark.parametrize(
     "setting",
     [
