@@ -21,7 +21,7 @@ from opsconsole.rules.notifications import undelivered
 from opsconsole.rules.system_health import degraded, lasting
 from opsconsole.store import Store, job_facts, notifications, set_aside
 
-FRESH = timedelta(seconds=10)
+FRESH = timedelta(seconds=30)
 """How long facts are judged that nothing has changed since they were read, as far as this process knows."""
 
 
