@@ -38,7 +38,7 @@ class How:
     """How often a start is measured after one that warms up, and for how long an idle process is."""
 
     starts: int = 3
-    idle_seconds: float = 20.0
+    idle_seconds: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.startup", description=__doc__)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--starts", type=int, default=3, help="measured starts after one warm-up (default: 3)")
-    parser.add_argument("--idle-seconds", type=float, default=20.0, help="how long idling is measured (default: 20)")
+    parser.add_argument("--idle-seconds", type=float, default=60.0, help="how long idling is measured (default: 60)")
     args = parser.parse_args()
     began, about = clock.now(), machine()
     figures: list[Figure] = []
