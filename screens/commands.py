@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from opsconsole.core.errors import OpsconsoleError
-from opsconsole.service.snapshot import CommandProgress, Outcome
+from opsconsole.service.outcomes import CommandProgress, Outcome
 from screens.host import Host, OnResult
 from screens.panels import clear as clear_panel
 from screens.threads import run_in_thread

@@ -11,17 +11,10 @@ from opsconsole.cache.filters import ClearFilter
 from opsconsole.rules.audit import AuditEntry, Verification
 from opsconsole.rules.backfill import Only, Order, WindowStatus
 from opsconsole.rules.backfill_status import Backfill, StepView
-from opsconsole.service.snapshot import (
-    AlertPage,
-    CommandProgress,
-    Explanation,
-    Outcome,
-    PanelView,
-    Preview,
-    Run,
-    RunPage,
-    Snapshot,
-)
+from opsconsole.service.occurrence_details import Explanation
+from opsconsole.service.outcomes import CommandProgress, Outcome
+from opsconsole.service.run_details import RunPage
+from opsconsole.service.snapshot import AlertPage, PanelView, Preview, Run, Snapshot
 
 if TYPE_CHECKING:
     from opsconsole.cache.clearing import ClearProgress

@@ -16,8 +16,8 @@ from opsconsole.core.errors import Exit, OpsconsoleError, Refused, Unavailable
 
 if TYPE_CHECKING:
     from opsconsole.leader.engine import Engine
+    from opsconsole.service.outcomes import Outcome
     from opsconsole.service.service import Service
-    from opsconsole.service.snapshot import Outcome
 
 ANSWER_SECONDS = 2.0
 POLL_SECONDS = 0.1

@@ -19,7 +19,7 @@ from opsconsole.core.times import utc as utc
 
 if TYPE_CHECKING:
     from opsconsole.authoring.run import Run
-    from opsconsole.service.snapshot import Outcome
+    from opsconsole.service.outcomes import Outcome
 
 LONGEST_CELL, LEAST_CELL = 200, 8
 

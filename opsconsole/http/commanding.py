@@ -11,8 +11,8 @@ from typing import Protocol, TypeVar
 from opsconsole.core.settings import Actor, Role
 from opsconsole.http.operations import Answer, Sent
 from opsconsole.http.responses import Busy, CommandRefused, HttpError
+from opsconsole.service.outcomes import Outcome
 from opsconsole.service.service import Service
-from opsconsole.service.snapshot import Outcome
 
 T = TypeVar("T")
 

@@ -15,8 +15,8 @@ from opsconsole.rules.actions import Verb
 from opsconsole.service.alerts import Alerts
 from opsconsole.service.backfills import Backfills
 from opsconsole.service.commands import Commands
+from opsconsole.service.outcomes import Outcome
 from opsconsole.service.service import Service
-from opsconsole.service.snapshot import Outcome
 
 UTC = ZoneInfo("UTC")
 

@@ -20,8 +20,8 @@ from opsconsole.core.settings import Actor
 from opsconsole.rules import actions
 from opsconsole.rules.actions import MATCHING, Verb
 from opsconsole.service.backend import Backend
+from opsconsole.service.outcomes import CommandProgress, Outcome
 from opsconsole.service.queries import canonical
-from opsconsole.service.snapshot import CommandProgress, Outcome
 from opsconsole.store import commands, runs
 from opsconsole.store.commands import CommandState
 

@@ -10,7 +10,7 @@ from opsconsole.authoring.occurrence import OccurrenceState, Reason
 from opsconsole.core.times import utc
 from opsconsole.rules.explain import Answer
 from opsconsole.service.documents import Document, Time
-from opsconsole.service.snapshot import Explanation, OccurrenceRow, OccurrenceTotal
+from opsconsole.service.occurrence_details import Explanation, OccurrenceRow, OccurrenceTotal
 
 
 class OccurrenceDocument(Document, frozen=True, kw_only=True):

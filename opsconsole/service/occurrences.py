@@ -23,8 +23,8 @@ from opsconsole.rules.backfill import scheduled_time
 from opsconsole.rules.explain import Evidence, explain, matches
 from opsconsole.rules.time_reading import describe, read_time
 from opsconsole.service import wording
+from opsconsole.service.occurrence_details import Explanation, OccurrenceRow, Occurrences, OccurrenceTotal
 from opsconsole.service.runs import waits
-from opsconsole.service.snapshot import Explanation, OccurrenceRow, Occurrences, OccurrenceTotal
 from opsconsole.store import lease, occurrences as history, pauses, runs
 from opsconsole.store.registrations import registrations
 

@@ -26,8 +26,10 @@ from opsconsole.service import job_page, occurrences, runs as run_views, tables_
 from opsconsole.service.backend import Backend
 from opsconsole.service.cache import CacheQueries
 from opsconsole.service.job_page import JobPage, ScheduleTrial
+from opsconsole.service.occurrence_details import Explanation, Occurrences
 from opsconsole.service.panels import PanelReader
-from opsconsole.service.snapshot import Explanation, JobCard, Leader, Occurrences, PanelView, Preview, RunPage
+from opsconsole.service.run_details import RunPage
+from opsconsole.service.snapshot import JobCard, Leader, PanelView, Preview
 from opsconsole.service.store_probe import StoreProbe
 from opsconsole.service.tables_panel import Tables, TablesPanels
 from opsconsole.store import (

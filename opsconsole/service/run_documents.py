@@ -10,7 +10,7 @@ from opsconsole.authoring.run import Run, RunState, Selection, Stop, StopReason,
 from opsconsole.core.times import utc
 from opsconsole.rules.admission import WaitReason
 from opsconsole.service.documents import Document, Time
-from opsconsole.service.snapshot import RunPage
+from opsconsole.service.run_details import RunPage
 from opsconsole.store.failed_items import FailedItem
 from opsconsole.store.logs import LogLine
 

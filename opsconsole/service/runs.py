@@ -17,7 +17,8 @@ from opsconsole.rules.admission import Wait, WaitReason, admissions
 from opsconsole.rules.job_history import usual_duration
 from opsconsole.rules.schedule import next_run
 from opsconsole.service import wording
-from opsconsole.service.snapshot import BatchCell, Cause, JobCard, JobHistory, Progress, RunPage
+from opsconsole.service.run_details import BatchCell, Cause, RunPage
+from opsconsole.service.snapshot import JobCard, JobHistory, Progress
 from opsconsole.store import batches, failing, lease, occurrences, runs
 from opsconsole.store.job_runs import LISTED
 from opsconsole.store.statistics import Rates

@@ -1,32 +1,27 @@
-"""The values that the service returns: frozen, and without a connection behind them."""
+"""The Snapshot of an installation, and the values in it: frozen, and without a connection behind them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from opsconsole.authoring.batch import BatchState
 from opsconsole.authoring.extensions import PanelContent
-from opsconsole.authoring.occurrence import OccurrenceRecord, OccurrenceState, Reason
 from opsconsole.authoring.parameters import Parameter
 from opsconsole.authoring.run import Run
 from opsconsole.calendar.windows import Window
 from opsconsole.core.problems import Problem, Work
 from opsconsole.rules.admission import Wait
 from opsconsole.rules.alerts import Acknowledgement, Alert, AlertState, Silence
-from opsconsole.rules.explain import Answer
 from opsconsole.rules.findings import Finding, FindingKind, Remedy, Severity
 from opsconsole.rules.notifications import Notification
 from opsconsole.rules.pauses import Pause
-from opsconsole.service import wording
 from opsconsole.service.alert_cards import AlertCard, AlertPage, firing
 
 if TYPE_CHECKING:
     from opsconsole.cache.figures import RedisStats
     from opsconsole.cache.history import RedisPoint
-    from opsconsole.rules.job_history import Usual
     from opsconsole.store.job_facts import Kept
     from opsconsole.store.job_runs import JobRuns
     from opsconsole.store.presence import Attached
@@ -187,103 +182,6 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class Cause:
-    """Failures of one kind: the message of one of them, their count, and the first items."""
-
-    kind: str
-    message: str
-    count: int
-    items: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class BatchCell:
-    """A batch in a run's grid."""
-
-    seq: int
-    state: BatchState
-    items: int
-    failed: int
-
-
-@dataclass(frozen=True, slots=True)
-class RunPage:
-    """A run with its details. `retries` are the runs that retried it, oldest first. Once it has ended, `failed_in` has
-    for each item of `causes` in how many of the job's `last_runs` it failed. `workers` and `batch` are how many batches
-    the job runs at once, and their size; they are None for a job that is not loaded.
-    """
-
-    at: datetime
-    progress: Progress
-    grid: tuple[BatchCell, ...]
-    causes: tuple[Cause, ...]
-    log: tuple[tuple[datetime, str], ...]
-    retries: tuple[Run, ...] = ()
-    last_runs: int = 0
-    failed_in: Mapping[str, int] = field(default_factory=dict)
-    usual: Usual | None = None
-    workers: int | None = None
-    batch: int | None = None
-
-    @property
-    def retried_by(self) -> tuple[int, ...]:
-        """The numbers of the runs that retried it."""
-        return tuple(run.id for run in self.retries)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The outcome of a command. `facts` are the values its verb returns, such as the keys cleared of each family; or
-    the `error`, its `message` and the `exit_code` when it was refused.
-    """
-
-    verb: str
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def run(self) -> int | None:
-        """The run that was queued or changed."""
-        return self.facts.get("run")
-
-    @property
-    def runs(self) -> tuple[int, ...]:
-        """The runs that were queued."""
-        return tuple(self.facts.get("runs", ()))
-
-    @property
-    def error(self) -> str | None:
-        """The code of the error that refused it, such as `unknown_job`."""
-        return self.facts.get("error")
-
-    @property
-    def refused(self) -> str | None:
-        """The message of that error; None when the command was executed."""
-        return self.facts.get("message") if self.error is not None else None
-
-    @property
-    def done(self) -> str | None:
-        """What was done, as a sentence; None when that is one run, queued."""
-        return None if self.error is not None else wording.done(self.verb, self.facts)
-
-    @property
-    def exit_code(self) -> int:
-        """The exit code for a command line."""
-        return int(self.facts.get("exit_code", 0))
-
-
-@dataclass(frozen=True, slots=True)
-class CommandProgress:
-    """The progress of a command that is carried out in steps: the current `step`, the keys `scanned` out of `of`, and
-    the keys cleared.
-    """
-
-    step: str
-    scanned: int
-    of: int
-    cleared: int
-
-
-@dataclass(frozen=True, slots=True)
 class PanelView:
     """A panel of a pack, with all texts safe to show. When it `failed`, the content's message is the reason."""
 
@@ -304,52 +202,6 @@ class Preview:
     environment: str
 
 
-@dataclass(frozen=True, slots=True)
-class OccurrenceRow:
-    """A record of scheduled times, with the timezone of its job. `instants` counts those in the requested range; it is
-    not `exact` when the schedule that the record was made by is no longer available.
-    """
-
-    record: OccurrenceRecord
-    tz: str
-    instants: int
-    exact: bool
-
-
-@dataclass(frozen=True, slots=True)
-class OccurrenceTotal:
-    """The number of scheduled times of a job with one outcome, in the requested range."""
-
-    job: str
-    state: OccurrenceState
-    reason: Reason | None
-    instants: int
-    exact: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Occurrences:
-    """The outcomes of scheduled times: the newest records, newest first, and the totals of all."""
-
-    rows: tuple[OccurrenceRow, ...]
-    totals: tuple[OccurrenceTotal, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """Why a job ran or did not run at a scheduled time: one answer for each time that the question can mean. `notes`
-    are about the question itself; `previous` and `next` are the scheduled times before and after it.
-    """
-
-    job: str
-    cron: str | None
-    tz: str
-    notes: tuple[str, ...]
-    answers: tuple[Answer, ...]
-    previous: datetime | None
-    next: datetime | None
-
-
 __all__ = [
     "Acknowledgement",
     "Alert",
@@ -357,20 +209,13 @@ __all__ = [
     "AlertPage",
     "AlertState",
     "Attached",
-    "BatchCell",
-    "Cause",
-    "Explanation",
     "Finding",
     "FindingKind",
     "JobCard",
     "JobHistory",
     "Leader",
     "Notification",
-    "OccurrenceRow",
-    "OccurrenceTotal",
-    "Occurrences",
     "Outage",
-    "Outcome",
     "Pause",
     "Preview",
     "Problem",
@@ -380,7 +225,6 @@ __all__ = [
     "RedisView",
     "Remedy",
     "Run",
-    "RunPage",
     "Severity",
     "Silence",
     "Snapshot",

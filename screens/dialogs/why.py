@@ -10,7 +10,7 @@ from textual.binding import BindingType
 
 from opsconsole.core.errors import OpsconsoleError
 from opsconsole.core.times import utc
-from opsconsole.service.snapshot import Explanation
+from opsconsole.service.occurrence_details import Explanation
 from screens.command_lines import CommandLine
 from screens.dialogs.dialog import INNER, title_line
 from screens.dialogs.text_dialog import TextDialog

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from opsconsole.service.snapshot import RunPage
+from opsconsole.service.run_details import RunPage
 from screens.pages.blocks import Blocks
 from screens.panels import run_failures
 from screens.panels.run_failures import Items

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from opsconsole.service.snapshot import Finding, RunPage
+from opsconsole.service.run_details import RunPage
+from opsconsole.service.snapshot import Finding
 from screens.host import Host
 from screens.pages.loading import Loaded
 from screens.panels import health, job_detail, job_status, run_tail

@@ -14,7 +14,8 @@ from textual.geometry import Size
 from opsconsole.authoring.run import OPEN, Run
 from opsconsole.service.history import FailedItems, Place
 from opsconsole.service.queries import LOG_PAGE, LogLine
-from opsconsole.service.snapshot import Progress, RunPage
+from opsconsole.service.run_details import RunPage
+from opsconsole.service.snapshot import Progress
 from screens import command_lines
 from screens.command_lines import CommandLine
 from screens.exports import Table

@@ -13,7 +13,8 @@ from opsconsole.authoring.run import OPEN
 from opsconsole.core.errors import UnknownRun
 from opsconsole.rules.run_search import BadRunSearch, Segment
 from opsconsole.service.history import RunList
-from opsconsole.service.snapshot import Run, RunPage, Snapshot
+from opsconsole.service.run_details import RunPage
+from opsconsole.service.snapshot import Run, Snapshot
 from screens import command_lines
 from screens.command_lines import CommandLine
 from screens.exports import Table

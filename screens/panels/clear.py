@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from opsconsole.cache.filters import ClearFilter
 from opsconsole.core import humanize
 from opsconsole.service import confirmations
-from opsconsole.service.snapshot import CommandProgress
+from opsconsole.service.outcomes import CommandProgress
 from screens import command_lines
 from screens.panels.questions import CANCEL, Question
 from screens.widgets.lines import EMPTY, Line, Piece, crop, line, right, text, wrapped

@@ -11,7 +11,8 @@ from opsconsole.core import humanize
 from opsconsole.rules.admission import Wait
 from opsconsole.rules.job_history import Usual
 from opsconsole.service import wording
-from opsconsole.service.snapshot import Pause, Progress, RunPage
+from opsconsole.service.run_details import RunPage
+from opsconsole.service.snapshot import Pause, Progress
 from screens.panels import pauses as pause_texts
 from screens.panels.running import done, share, stopping, waiting
 from screens.widgets import symbols

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from opsconsole.authoring.run import OPEN, Run
 from opsconsole.core import humanize
-from opsconsole.service.snapshot import RunPage
+from opsconsole.service.run_details import RunPage
 from screens.panels import run as run_panel, run_failures, run_grid, run_log
 from screens.panels.run_log import Log
 from screens.panels.view import View

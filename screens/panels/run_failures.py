@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from opsconsole.core import humanize
 from opsconsole.service.history import FailedItem
-from opsconsole.service.snapshot import RunPage
+from opsconsole.service.run_details import RunPage
 from screens.exports import Table
 from screens.widgets.lines import Line, Piece, crop, ends, left, line, right, text
 from screens.widgets.names import shortened

@@ -8,7 +8,7 @@ from opsconsole.authoring.batch import BatchState
 from opsconsole.authoring.run import OPEN
 from opsconsole.core import humanize
 from opsconsole.service import wording
-from opsconsole.service.snapshot import BatchCell, RunPage
+from opsconsole.service.run_details import BatchCell, RunPage
 from screens.widgets import symbols
 from screens.widgets.lines import Line, Piece, crop, line, right
 from screens.widgets.symbols import Symbol

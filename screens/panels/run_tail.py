@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from opsconsole.core import humanize
-from opsconsole.service.snapshot import RunPage
+from opsconsole.service.run_details import RunPage
 from screens.panels.view import View
 from screens.widgets import symbols
 from screens.widgets.lines import EMPTY, Drawing, Line, Piece, crop, ends, line, right, text

@@ -14,7 +14,8 @@ from opsconsole.rules.causes import causes
 from opsconsole.rules.explain import Answer
 from opsconsole.rules.findings import FindingKind
 from opsconsole.service import wording
-from opsconsole.service.snapshot import AlertCard, Explanation, Finding
+from opsconsole.service.occurrence_details import Explanation
+from opsconsole.service.snapshot import AlertCard, Finding
 from screens import command_lines
 from screens.command_lines import CommandLine
 from screens.panels.view import View

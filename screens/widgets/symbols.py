@@ -10,7 +10,8 @@ from opsconsole.authoring.batch import BatchState
 from opsconsole.authoring.run import RunState
 from opsconsole.rules.backfill import StepState, WindowState
 from opsconsole.rules.backfill_status import Backfill, BackfillState
-from opsconsole.service.snapshot import BatchCell, Severity
+from opsconsole.service.run_details import BatchCell
+from opsconsole.service.snapshot import Severity
 
 MARKED = "marked"
 """The suffix of a style's name where something is marked."""

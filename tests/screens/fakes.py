@@ -22,17 +22,11 @@ from opsconsole.rules.backfill_status import Backfill, StepView
 from opsconsole.service.backfills import PlanProgress, WindowedJob
 from opsconsole.service.cache import Clearing
 from opsconsole.service.job_page import JobPage, ScheduleTrial, try_schedule
+from opsconsole.service.occurrence_details import Explanation
+from opsconsole.service.outcomes import CommandProgress, Outcome
 from opsconsole.service.queries import LOG_PAGE, LogLine
-from opsconsole.service.snapshot import (
-    AlertPage,
-    CommandProgress,
-    Explanation,
-    Outcome,
-    PanelView,
-    Preview,
-    RunPage,
-    Snapshot,
-)
+from opsconsole.service.run_details import RunPage
+from opsconsole.service.snapshot import AlertPage, PanelView, Preview, Snapshot
 from tests.screens import past, past_alerts, past_cache, past_jobs, past_runs, samples
 from tests.waiting import PATIENCE_SECONDS
 

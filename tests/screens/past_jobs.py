@@ -14,7 +14,7 @@ from opsconsole.rules.explain import Answer
 from opsconsole.rules.job_history import usual_duration
 from opsconsole.rules.proofs import Proof
 from opsconsole.service.job_page import JobPage
-from opsconsole.service.snapshot import Explanation
+from opsconsole.service.occurrence_details import Explanation
 from opsconsole.store.failing import FailingItem, FailingItems
 from tests.screens import samples
 

@@ -12,7 +12,7 @@ from opsconsole.core.errors import OpsconsoleError
 from opsconsole.rules.job_history import Usual
 from opsconsole.rules.run_search import Segment, parse
 from opsconsole.service.history import FailedItem, FailedItems, Place, RunList
-from opsconsole.service.snapshot import BatchCell, Cause, RunPage
+from opsconsole.service.run_details import BatchCell, Cause, RunPage
 from tests.screens import samples
 from tests.screens.samples import a_run, ago, day
 

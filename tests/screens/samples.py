@@ -14,9 +14,8 @@ from opsconsole.cache.families import Family
 from opsconsole.cache.figures import RedisStats
 from opsconsole.calendar.windows import Window
 from opsconsole.rules.admission import Wait, WaitReason
+from opsconsole.service.run_details import BatchCell, Cause, RunPage
 from opsconsole.service.snapshot import (
-    BatchCell,
-    Cause,
     Finding,
     FindingKind,
     JobCard,
@@ -27,7 +26,6 @@ from opsconsole.service.snapshot import (
     Pause,
     Progress,
     RedisView,
-    RunPage,
     Severity,
     Snapshot,
 )

@@ -11,7 +11,7 @@ from opsconsole.cache.clearing import BadClearFilter, ClearProgress
 from opsconsole.cache.families import BadKey
 from opsconsole.cache.filters import ClearFilter
 from opsconsole.core.errors import OpsconsoleError, Unavailable
-from opsconsole.service.snapshot import CommandProgress
+from opsconsole.service.outcomes import CommandProgress
 from screens import command_lines
 from screens.dialogs.clear import ClearDialog
 from screens.dialogs.dialog import Confirm

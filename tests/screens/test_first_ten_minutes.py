@@ -21,15 +21,8 @@ from opsconsole.rules.backfill import Only, StepState, WindowState
 from opsconsole.rules.explain import Answer
 from opsconsole.rules.job_history import usual_duration
 from opsconsole.rules.proofs import Proof
-from opsconsole.service.snapshot import (
-    AlertCard,
-    AlertState,
-    Explanation,
-    Finding,
-    FindingKind,
-    Severity,
-    Snapshot,
-)
+from opsconsole.service.occurrence_details import Explanation
+from opsconsole.service.snapshot import AlertCard, AlertState, Finding, FindingKind, Severity, Snapshot
 from opsconsole.store.failing import FailingItems
 from screens.files import COPY, Installation
 from screens.pages.calendar import CalendarScreen

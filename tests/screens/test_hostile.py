@@ -18,19 +18,18 @@ from opsconsole.rules.notifications import DeliveryState
 from opsconsole.rules.run_search import Segment as RunSegment
 from opsconsole.service.history import FailedItem
 from opsconsole.service.job_page import JobPage
+from opsconsole.service.run_details import Cause, RunPage
 from opsconsole.service.snapshot import (
     Acknowledgement,
     AlertCard,
     AlertPage,
     AlertState,
-    Cause,
     Finding,
     FindingKind,
     JobCard,
     JobHistory,
     Outage,
     Pause,
-    RunPage,
     Severity,
     Silence,
     Snapshot,

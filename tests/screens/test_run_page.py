@@ -13,7 +13,7 @@ from opsconsole.authoring.batch import BatchState
 from opsconsole.authoring.run import OPEN, Counts, RunState, Trigger
 from opsconsole.core.errors import Unavailable
 from opsconsole.rules.job_history import Usual
-from opsconsole.service.snapshot import BatchCell, RunPage
+from opsconsole.service.run_details import BatchCell, RunPage
 from screens.dialogs.dialog import Confirm
 from screens.pages.dashboard import Dashboard
 from screens.pages.run import RunScreen

@@ -9,7 +9,7 @@ import pytest
 from opsconsole.authoring.run import Counts, Run, RunState, Trigger
 from opsconsole.core.errors import Unavailable
 from opsconsole.rules.run_search import Segment
-from opsconsole.service.snapshot import RunPage
+from opsconsole.service.run_details import RunPage
 from screens.dialogs.dialog import Confirm
 from screens.pages.dashboard import Dashboard
 from screens.pages.run import RunScreen

@@ -15,7 +15,7 @@ from opsconsole.rules.audit import AuditProblem, Seal, Verification
 from opsconsole.rules.backfill import Step, StepReason, StepState
 from opsconsole.rules.backfill_status import BackfillStop, BackfillStopReason
 from opsconsole.service import wording
-from opsconsole.service.snapshot import Outcome
+from opsconsole.service.outcomes import Outcome
 
 AT = datetime(2025, 1, 19, 12, tzinfo=UTC)
 SEAL = Seal(8, "ab" * 32)

@@ -18,7 +18,7 @@ from opsconsole.calendar.cron import TICK
 from opsconsole.calendar.windows import Window
 from opsconsole.core.errors import UnknownJob
 from opsconsole.service import occurrences as history
-from opsconsole.service.snapshot import Occurrences
+from opsconsole.service.occurrence_details import Occurrences
 from opsconsole.store import Store, migrate, occurrences, registrations, runs
 from tests.packs import counting
 from tests.schedules import cron_of

@@ -26,8 +26,8 @@ from opsconsole.core.humanize import count
 from opsconsole.rules.actions import NoRunToCancel, check_cancel
 
 if TYPE_CHECKING:
+    from opsconsole.service.outcomes import Outcome
     from opsconsole.service.service import Service
-    from opsconsole.service.snapshot import Outcome
 
 MAX_RUNS = 10_000
 """Matching runs that are counted and cancelled at once."""

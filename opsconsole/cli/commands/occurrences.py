@@ -17,7 +17,7 @@ from opsconsole.core.clock import now
 from opsconsole.core.humanize import duration, timestamp
 
 if TYPE_CHECKING:
-    from opsconsole.service.snapshot import OccurrenceRow
+    from opsconsole.service.occurrence_details import OccurrenceRow
 
 RECENT = "31d"
 """The totals of a longer history take seconds."""

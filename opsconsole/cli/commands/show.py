@@ -19,7 +19,7 @@ from opsconsole.core.text import safe
 from opsconsole.service import wording
 
 if TYPE_CHECKING:
-    from opsconsole.service.snapshot import RunPage
+    from opsconsole.service.run_details import RunPage
     from opsconsole.store.failed_items import FailedItem
 
 

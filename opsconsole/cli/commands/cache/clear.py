@@ -24,8 +24,8 @@ from opsconsole.service import confirmations
 
 if TYPE_CHECKING:
     from opsconsole.cache.clearing import ClearProgress
+    from opsconsole.service.outcomes import Outcome
     from opsconsole.service.service import Service
-    from opsconsole.service.snapshot import Outcome
 
 POLL_SECONDS = 0.1
 INTERRUPTED = 130
