@@ -16,7 +16,7 @@ from opsconsole.rules.alerts import (
     state_of,
     target_of,
 )
-from opsconsole.rules.findings import Finding, FindingKind, Severity
+from opsconsole.rules.findings import ENDED, Finding, FindingKind, Severity
 
 NOON = datetime(2026, 1, 19, 12, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -161,6 +161,15 @@ def test_words_and_figures_are_compared_only_with_refresh() -> None:
 
 
 # --- states -------------------------------------------------------------------------------------------------------
+
+
+def test_an_alert_about_a_run_that_takes_long_changes_when_the_run_ends() -> None:
+    running = replace(finding(FindingKind.SLOW_RUN), numbers={"seconds": 12.0, ENDED: 0})
+    later, over = (replace(running, numbers={"seconds": 13.0, ENDED: ended}) for ended in (0, 1))
+    open_alert = alert(of=running)
+
+    assert not reconcile([open_alert], found(later), (), NOON, refresh=False)
+    assert [each for _, each in reconcile([open_alert], found(over), (), NOON, refresh=False).changed] == [over]
 
 
 def acknowledged(at: datetime = NOON, until: datetime | None = None) -> Acknowledgement:
