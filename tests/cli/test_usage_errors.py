@@ -19,7 +19,7 @@ LINES = ["[count] 3 items in 1 batches", "[count] \x1b[2Jwiped", "[count] succee
     [
         (("pause",), "Missing argument 'JOB|PACK|all'. See `"),
         (("backfill", "plan", "clockwork.hourly"), "Missing option '--from'. See `"),
-        (("cancel", "soon"), "'soon' is not a valid integer. See `"),
+        (("show", "soon"), "'soon' is not a valid integer. See `"),
         (("nonsense",), "No such command 'nonsense'. See `"),
         (("pause", "clockwork.hourly", "--for", "2h", "--for", "3h"), "--for is given 2 times; give it once. See `"),
         (("--config", "a.toml", "--config", "b.toml", "jobs"), "--config is given 2 times; give it once. See `"),
