@@ -85,7 +85,7 @@ MUTANTS = (
     Mutant(
         "immediate",
         "SQLite's lock is taken with the first write, not with the transaction",
-        (("opsconsole/core/database.py", r'"BEGIN IMMEDIATE" if writes else "BEGIN"', '"BEGIN"'),),
+        (("opsconsole/core/database.py", r'session\.execute\("BEGIN IMMEDIATE"\)', 'session.execute("BEGIN")'),),
         ("tests/faults/test_guards.py",),
     ),
     Mutant(
