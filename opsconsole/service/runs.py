@@ -93,12 +93,10 @@ def waits(db: Connection, catalog: Catalog, active: Sequence[Run], now: datetime
     """What active runs wait for: before they start, and running ones for a worker."""
     decided = admissions(active, lambda name: _job(catalog, name), now)
     found = {run.id: wait for run, wait in decided if wait is not None}
-    held = lease.read(db)
+    running = [run for run in active if run.state is RunState.RUNNING]
+    held = lease.read(db) if running else None
     lacking = [each for each in held.problems if each.work == Work.WORKERS and each.dependency] if held else []
-    if lacking:
-        wait = Wait(WaitReason.WORKERS, detail=lacking[0].reason)
-        found |= {run.id: wait for run in active if run.state is RunState.RUNNING}
-    return found
+    return found | {run.id: Wait(WaitReason.WORKERS, detail=lacking[0].reason) for run in running if lacking}
 
 
 def histories(

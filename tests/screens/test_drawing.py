@@ -110,7 +110,7 @@ def test_a_page_whose_handler_raises_shows_a_notice_and_takes_the_next_key(
 
 
 @pytest.mark.parametrize(
-    ("method", "what"), [("loaded", "showing what was loaded"), ("poll_seconds", "polling"), ("content", "the page")]
+    ("method", "what"), [("loaded", "showing what was loaded"), ("poll_seconds", "polling"), ("_draw_jobs", "the page")]
 )
 def test_a_page_that_cannot_use_what_it_loads_stays_open(
     method: str, what: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
