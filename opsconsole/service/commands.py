@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -23,9 +23,11 @@ from opsconsole.service.backend import Backend
 from opsconsole.service.outcomes import CommandProgress, Outcome
 from opsconsole.service.queries import canonical
 from opsconsole.store import commands, runs
-from opsconsole.store.commands import CommandState
+from opsconsole.store.commands import Command, CommandState
 
 POLL_SECONDS = 0.05
+SAME_TIME = timedelta(seconds=2)
+"""How much two times of a repeated request may differ beyond what has passed in between."""
 
 
 class KeyUsed(Refused):
@@ -164,7 +166,7 @@ class Commands:
         except NotAllowed as error:
             refusal = error
         with self._backend.writing() as db:
-            if (repeated := self._repeated(db, verb, target)) is not None:
+            if (repeated := self._repeated(db, verb, target, arguments, at)) is not None:
                 return repeated
             number = commands.request(db, verb, target, arguments, actor, at, self._key)
             if refusal is not None:
@@ -176,12 +178,14 @@ class Commands:
         self._sent()
         return number
 
-    def _repeated(self, db: Connection, verb: Verb, target: str) -> int | None:
+    def _repeated(
+        self, db: Connection, verb: Verb, target: str, arguments: Mapping[str, object], at: datetime
+    ) -> int | None:
         """The command that was requested with the same key, if any. Raises KeyUsed if that was another request."""
         earlier = commands.with_key(db, self.actor, self._key) if self._key is not None else None
         if earlier is None:
             return None
-        if (earlier.verb, earlier.target) != (verb, target):
+        if not _is_same(earlier, verb, target, arguments, at):
             raise KeyUsed(earlier.id)
         return earlier.id
 
@@ -220,3 +224,29 @@ class Commands:
     def _run(self, number: int) -> Run:
         with self._backend.reading() as db:
             return runs.get(db, number)
+
+
+def _is_same(earlier: Command, verb: Verb, target: str, arguments: Mapping[str, object], at: datetime) -> bool:
+    """Whether a request at `at` repeats an earlier one."""
+    is_same_target = earlier.target == target or verb is Verb.REPLAY  # that target is the time in the arguments
+    given = msgspec.json.decode(msgspec.json.encode(arguments))
+    return earlier.verb == verb and is_same_target and _are_alike(earlier.arguments, given, at - earlier.requested_at)
+
+
+def _are_alike(old: object, new: object, passed: timedelta) -> bool:
+    """Whether two values are equal, or differ in times that a client gave relative to its request, such as `2h`."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        return old.keys() == new.keys() and all(_are_alike(old[name], new[name], passed) for name in old)
+    if old == new:
+        return True
+    first, second = _moment(old), _moment(new)
+    return first is not None and second is not None and abs(second - first - passed) < SAME_TIME
+
+
+def _moment(value: object) -> datetime | None:
+    """The time that a text is, with its zone; None for anything else."""
+    try:
+        found = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return found if found is not None and found.tzinfo is not None else None

@@ -195,6 +195,23 @@ def test_a_repeated_request_is_carried_out_once(place: Installation, operator: H
     assert len(place.service.queries.runs(limit=10)) == 1
 
 
+def test_a_key_is_refused_for_a_request_with_other_fields(operator: HttpClient) -> None:
+    key = {"Idempotency-Key": "1"}
+    pauses = [operator.request("POST", f"/api/jobs/{JOB}/pause", {"for": span}, key) for span in ("2h", "2h", "5h")]
+    key = {"Idempotency-Key": "2"}
+    days = [operator.request("POST", f"/api/cron/run/{JOB}", {"date": day}, key) for day in (DAY, "2026-01-18")]
+
+    assert [reply.status for reply in (*pauses, *days)] == [200, 200, 409, 202, 409]
+    assert pauses[0].json["command"] == pauses[1].json["command"]
+
+
+def test_a_repeated_replay_since_an_age_is_one_command(operator: HttpClient) -> None:
+    key = {"Idempotency-Key": "1"}
+    first, second = (operator.request("POST", "/api/events/replay", {"since": "2h"}, key) for _ in range(2))
+
+    assert ok(first)["command"] == ok(second)["command"]
+
+
 def test_wrong_fields_are_named(viewer: HttpClient, operator: HttpClient) -> None:
     wrong = [
         (viewer.get("/api/runs?limit=0"), "limit"),
