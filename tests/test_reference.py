@@ -10,3 +10,9 @@ def test_the_tables_of_the_reference_are_those_of_the_code() -> None:
 
     assert set(names(text)) == set(TABLES)
     assert generated(text) == text, "run `make reference`"
+
+
+def test_no_table_describes_the_same_thing_twice() -> None:
+    for table in REFERENCE.read_text(encoding="utf-8").split("\n\n"):
+        first = [line.split(" | ")[0] for line in table.splitlines() if line.startswith("| `")]
+        assert len(first) == len(set(first)), table
