@@ -210,7 +210,7 @@ def test_runs_that_are_late_long_slow_or_have_little_to_do(place: Place) -> None
         assert place.health(TWIN) == {}
         slow = place.health(HOURLY)
         assert slow.keys() == {K.LONG_RUN, K.SLOW_RUN}
-        assert slow[K.SLOW_RUN].numbers == {"seconds": 720, "usual": 0, "runs": 10, "most": 0}
+        assert slow[K.SLOW_RUN].numbers == {"seconds": 720, "usual": 0, "runs": 10, "most": 0, "ended": 1}
 
         with place.data.writing() as db:
             db.execute(delete(counting.things).where(counting.things.c.id >= "u03"))
