@@ -111,7 +111,7 @@ class AttachedWorkers:
         return {process.pid for process in self.processes}
 
     def _attached_pids(self) -> set[int]:
-        return {worker.pid for worker in self._broker.look(0).workers.values()}
+        return {worker.pid for worker in self._broker.read_state(0).workers.values()}
 
     def kill_one(self) -> None:
         """Kills the oldest worker."""

@@ -36,7 +36,7 @@ class Clash(msgspec.Struct):
     unit: str = ""
 
 
-def test_the_declared_parameters_say_what_they_must_be() -> None:
+def test_declared_parameters_describe_their_values() -> None:
     assert declared(JOB) == (
         Parameter("limit", "a whole number (1 or more, 5 or less)", 2, "how many dials are read"),
         Parameter("mode", "gentle or strict", "gentle", choices=("gentle", "strict")),
@@ -92,7 +92,7 @@ def test_a_job_without_parameters_takes_none() -> None:
         (WrongDefault, "has a default that is not of its type"),
     ],
 )
-def test_parameters_that_scheduled_runs_could_not_use_are_refused(kind: type, problem: str) -> None:
+def test_parameters_without_usable_defaults_are_refused(kind: type, problem: str) -> None:
     assert problem in (definition_problem(kind) or "")
 
 

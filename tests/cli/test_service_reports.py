@@ -148,7 +148,7 @@ def test_a_stand_by_is_ready_and_leads_when_the_leader_ends(
     process.kill()
 
 
-def test_a_process_without_its_store_asks_for_more_time(
+def test_a_process_without_its_store_requests_more_time(
     installation: Installation, fork_server: ForkServer, path_manager: Manager, tmp_path: Path
 ) -> None:
     nowhere = "postgresql://ops:a-secret-password@127.0.0.1:1/ops"

@@ -25,7 +25,7 @@ def test_a_run_is_printed_when_it_is_queued_starts_and_ends() -> None:
     ]
 
 
-def test_nothing_is_printed_twice_and_a_recovery_is_no_start() -> None:
+def test_nothing_is_printed_twice_and_a_recovery_is_not_a_start() -> None:
     known = {6: RunState.SUCCEEDED, 7: RunState.INTERRUPTED}
 
     assert list(changes(known, [RUNNING, replace(GOOD, id=6, state=RunState.SUCCEEDED)])) == []

@@ -23,7 +23,7 @@ NO_REDIS = "unix:///nowhere/redis.sock"
         ({}, "the broker is unreachable: the connection was refused or closed"),
     ],
 )
-def test_a_worker_refuses_to_start_without_its_needs(
+def test_a_worker_refuses_to_start_without_broker_or_library(
     more: dict[str, str], sentence: str, cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in ({"REDIS_URL": NO_REDIS} | environ(f"unix://{tmp_path}/none") | more).items():
@@ -36,7 +36,7 @@ def test_a_worker_refuses_to_start_without_its_needs(
 
 
 @pytest.mark.parametrize("policy", ["noeviction", "allkeys-lru"])
-def test_check_wants_a_broker_that_does_not_evict(
+def test_check_requires_a_broker_that_does_not_evict(
     policy: str, cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with broker_server(tmp_path / "broker") as server, server.client() as client:

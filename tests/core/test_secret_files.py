@@ -31,7 +31,7 @@ def test_a_secret_is_read_from_its_file_and_kept_out_of_texts(tmp_path: Path) ->
     assert redacted(f"{SECRET} a-long-password") == "*** ***"
 
 
-def test_a_library_gets_the_key_that_a_file_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_library_gets_a_key_that_is_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "key").write_text("sk-ant-from-a-file\n")
     monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
     monkeypatch.setenv("ANTHROPIC_API_KEY_FILE", str(tmp_path / "key"))

@@ -106,7 +106,7 @@ def test_nothing_that_exists_is_overwritten(backup: Backup, database_url: str, t
     assert "is not replaced" in over.err
 
 
-def test_a_backup_that_was_changed_or_is_none_is_not_restored(backup: Backup, tmp_path: Path) -> None:
+def test_a_changed_or_invalid_backup_is_not_restored(backup: Backup, tmp_path: Path) -> None:
     (tmp_path / "ops.db").touch()
     url, folder = f"sqlite:///{tmp_path / 'ops.db'}", tmp_path / "monday"
     assert backup("save", folder, url=url).code == 0

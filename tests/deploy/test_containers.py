@@ -94,7 +94,7 @@ def seconds(text: str) -> int:
     return int(text.removesuffix("s"))
 
 
-def test_what_the_compose_file_refers_to_exists() -> None:
+def test_all_files_that_the_compose_file_names_exist() -> None:
     found = compose()
 
     for service in found.services.values():

@@ -26,7 +26,7 @@ def file(request: pytest.FixtureRequest) -> Path:
     return found
 
 
-def test_what_the_units_set_fits_the_program(file: Path) -> None:
+def test_the_settings_of_the_units_match_the_program(file: Path) -> None:
     text = file.read_text()
 
     def values(key: str) -> list[str]:

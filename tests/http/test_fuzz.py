@@ -61,7 +61,7 @@ def fuzzable(installing: Installing, tmp_path: Path, redis_url: str, monkeypatch
     )
 
 
-def test_the_api_is_as_it_describes_itself(fuzzable: Installation, tmp_path: Path) -> None:
+def test_the_api_matches_its_description(fuzzable: Installation, tmp_path: Path) -> None:
     with served(fuzzable) as client, fuzzable.leading() as engine:
         eventually(lambda: engine.is_leading, "it is leading")
         report = fuzzed(client, tmp_path, "--max-examples", str(SHORT_EXAMPLES), "--phases", "examples,fuzzing")
@@ -72,7 +72,7 @@ def test_the_api_is_as_it_describes_itself(fuzzable: Installation, tmp_path: Pat
 
 
 @pytest.mark.soak
-def test_the_api_is_as_it_describes_itself_for_minutes(fuzzable: Installation, tmp_path: Path) -> None:
+def test_the_api_matches_its_description_for_minutes(fuzzable: Installation, tmp_path: Path) -> None:
     counting.put(fuzzable.data, {"asha": "fine", "ben": "fails"})
     with served(fuzzable) as client, fuzzable.leading() as engine:
         eventually(lambda: engine.is_leading, "it is leading")

@@ -81,7 +81,7 @@ def test_a_schedule_that_never_fires_is_refused_at_once(place: Installation) -> 
         place.service.commands.schedule(JOB, "0 0 30 2 *")
 
 
-def test_a_change_below_is_shown(place: Installation) -> None:
+def test_a_schedule_that_also_changed_in_code_is_shown(place: Installation) -> None:
     with place.leading():
         done(place, place.service.commands.schedule(JOB, "5 * * * *"))
     with place.store.reading() as db:

@@ -27,7 +27,7 @@ def store(database_url: str) -> Iterator[Store]:
     made.close()
 
 
-def test_they_are_the_same_as_those_of_each_job_on_its_own_in_one_statement(store: Store) -> None:
+def test_one_statement_finds_the_newest_runs_of_each_job(store: Store) -> None:
     statements: list[str] = []
     with store.reading() as db:
         event.listen(db.engine, "before_cursor_execute", lambda *of: statements.append(of[2]))

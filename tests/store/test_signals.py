@@ -41,7 +41,7 @@ def request(store: Store, *, quiet: bool = False) -> int:
         return commands.request(db, "pause", "all", {}, Actor("asha", "local"), AT)
 
 
-def test_a_process_hears_of_what_another_one_has_changed(
+def test_a_process_is_notified_of_changes_by_another_one(
     store: Store, other: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard = threading.Event()
@@ -69,7 +69,7 @@ def test_the_socket_of_a_killed_process_is_removed_by_the_next_signal(store: Sto
     assert list(folder.iterdir()) == []
 
 
-def test_only_what_may_be_shown_counts_as_a_change(store: Store) -> None:
+def test_only_writes_that_affect_screens_count_as_changes(store: Store) -> None:
     calls: list[int] = []
     store.subscribe(lambda: calls.append(store.version))
 

@@ -17,7 +17,7 @@ from opsconsole.worker.celery.app import celery_app
 from opsconsole.worker.celery.broker import Broker
 from opsconsole.worker.celery.executor import CeleryExecutor
 from opsconsole.worker.celery.fingerprint import leading, problem
-from opsconsole.worker.celery.messages import Answer, Attachment, Leading, Seen
+from opsconsole.worker.celery.messages import Answer, BrokerState, LeaderRecord, WorkerRecord
 from opsconsole.worker.celery.tasks import MAX_SENT, Roster, Task, Trouble
 from opsconsole.worker.lease_deadline import LeaseDeadline
 from opsconsole.worker.messages import Planning, PlanningResult, Result, Work
@@ -59,7 +59,7 @@ class Playing:
         self.broker = Broker(url)
         self.lease = LeaseDeadline()
         self.lease.extend(boottime() + 600)
-        self.leading = Leading(token, "here", "1", "code", "settings")
+        self.leading = LeaderRecord(token, "here", "1", "code", "settings")
         self.executor = CeleryExecutor(
             url, self.leading, longest_batch_seconds=60, lease=self.lease, lease_seconds=lease_seconds
         )
@@ -68,7 +68,7 @@ class Playing:
 
     def attach(self, worker: str = "w1", *busy: str, seconds: float = 600.0) -> None:
         """Announces a worker that has begun the tasks `busy`."""
-        own = Attachment(worker, "asha", f"host-{worker}", 1, AT, 1, list(busy), next(beats))
+        own = WorkerRecord(worker, "asha", f"host-{worker}", 1, AT, 1, list(busy), next(beats))
         self.broker.attach(own, seconds, self.token, [])
 
     def next_task(self, after: str = "") -> str:
@@ -182,7 +182,7 @@ def test_a_task_that_its_worker_leaves_is_sent_again_without_blame(play: Callabl
     assert playing.executor.losses == ()
 
 
-def test_a_task_that_nobody_has_begun_is_taken_back(play: Callable[..., Playing]) -> None:
+def test_a_task_that_no_worker_has_begun_is_withdrawn(play: Callable[..., Playing]) -> None:
     playing = play(BATCH)
     playing.attach()
     task = playing.next_task()
@@ -196,12 +196,12 @@ def test_a_task_that_nobody_has_begun_is_taken_back(play: Callable[..., Playing]
     assert not is_claimed
 
 
-def test_a_worker_is_asked_to_end_the_task_of_a_run_that_was_stopped(play: Callable[..., Playing]) -> None:
+def test_a_worker_ends_the_task_of_a_stopped_run(play: Callable[..., Playing]) -> None:
     playing = play(BATCH)
     playing.attach()
     task = playing.next_task()
     playing.broker.claim(playing.token, task, "w1")
-    own = Attachment("w1", "asha", "here", 1, AT, 1, [task])
+    own = WorkerRecord("w1", "asha", "here", 1, AT, 1, [task])
 
     playing.executor.withdraw(17)
     playing.attach("w1", task)
@@ -247,14 +247,14 @@ def test_nothing_is_sent_while_a_worker_ends_the_task_of_an_earlier_leader(play:
     playing.attach("w1", f"{playing.token - 1}.1.16")
 
     playing.step()
-    seen = playing.broker.look(playing.token)
+    state = playing.broker.read_state(playing.token)
     playing.attach("w1")
 
-    assert seen.waiting == 0
+    assert state.waiting == 0
     assert playing.next_task().startswith(f"{playing.token}.")
 
 
-def test_an_unreachable_broker_is_a_problem_and_breaks_the_runs_in_the_end(
+def test_runs_fail_after_the_broker_has_been_unreachable_for_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with broker_server(tmp_path / "b") as server:
@@ -277,14 +277,17 @@ def test_an_unreachable_broker_is_a_problem_and_breaks_the_runs_in_the_end(
 @pytest.mark.parametrize(
     ("leader", "why"),
     [
-        (Leading(9, "delhi", "1", "code", "settings"), None),
-        (Leading(9, "delhi", "2", "other", "other"), "the leader on delhi runs opsconsole 2, and this is 1: "),
-        (Leading(9, "delhi", "1", "other", "settings"), "the code of the leader on delhi differs from the code here: "),
-        (Leading(9, "delhi", "1", "code", "other"), "the leader on delhi has other jobs or other settings of jobs: "),
+        (LeaderRecord(9, "delhi", "1", "code", "settings"), None),
+        (LeaderRecord(9, "delhi", "2", "other", "other"), "the leader on delhi runs opsconsole 2, and this is 1: "),
+        (
+            LeaderRecord(9, "delhi", "1", "other", "settings"),
+            "the code of the leader on delhi differs from the code here: ",
+        ),
+        (LeaderRecord(9, "delhi", "1", "code", "other"), "the leader on delhi has other jobs or other job settings: "),
     ],
 )
-def test_a_worker_of_another_installation_may_not_work_for_a_leader(leader: Leading, why: str | None) -> None:
-    found = problem(Leading(0, "mumbai", "1", "code", "settings"), leader)
+def test_a_worker_of_another_installation_may_not_work_for_a_leader(leader: LeaderRecord, why: str | None) -> None:
+    found = problem(LeaderRecord(0, "mumbai", "1", "code", "settings"), leader)
 
     assert found is None if why is None else found is not None and found.startswith(why)
 
@@ -322,24 +325,24 @@ def test_celery_connects_to_the_same_broker(url: str, broker: str, tls: dict[str
     assert app.conf.broker_transport_options["visibility_timeout"] > 60
 
 
-def seen(*busy: str, claims: dict[str, str] | None = None, waiting: int = 0, beat: int = 1) -> Seen:
-    return Seen({"w1": Attachment("w1", "asha", "here", 1, AT, 1, list(busy), beat)}, claims or {}, waiting)
+def state(*busy: str, claims: dict[str, str] | None = None, waiting: int = 0, beat: int = 1) -> BrokerState:
+    return BrokerState({"w1": WorkerRecord("w1", "asha", "here", 1, AT, 1, list(busy), beat)}, claims or {}, waiting)
 
 
 @pytest.mark.parametrize(
     ("first", "then", "after", "trouble"),
     [
-        (seen(), seen(), 5.1, Trouble.MESSAGE_LOST),
-        (seen(waiting=1), seen(waiting=1), 600, None),
-        (seen("t"), seen("t"), 60, None),
-        (seen("t"), seen("t"), 76, Trouble.OVERDUE),
-        (seen("t"), seen(beat=3), 0, None),
-        (seen("t", claims={"t": "w1"}), seen(beat=2), 600, Trouble.OVERDUE),
-        (seen(claims={"t": "w1"}), seen("t"), 6, None),
-        (seen(claims={"t": "w2"}), seen(), 0, Trouble.WORKER_LOST),
+        (state(), state(), 5.1, Trouble.MESSAGE_LOST),
+        (state(waiting=1), state(waiting=1), 600, None),
+        (state("t"), state("t"), 60, None),
+        (state("t"), state("t"), 76, Trouble.OVERDUE),
+        (state("t"), state(beat=3), 0, None),
+        (state("t", claims={"t": "w1"}), state(beat=2), 600, Trouble.OVERDUE),
+        (state(claims={"t": "w1"}), state("t"), 6, None),
+        (state(claims={"t": "w2"}), state(), 0, Trouble.WORKER_LOST),
     ],
 )
-def test_when_a_task_is_lost(first: Seen, then: Seen, after: float, trouble: Trouble | None) -> None:
+def test_when_a_task_is_lost(first: BrokerState, then: BrokerState, after: float, trouble: Trouble | None) -> None:
     task = Task("t", BATCH, 1000.0)
 
     task.observe(first, 1000.0)
@@ -350,27 +353,27 @@ def test_when_a_task_is_lost(first: Seen, then: Seen, after: float, trouble: Tro
 def test_a_result_is_lost_when_its_worker_has_finished_for_a_while() -> None:
     task = Task("t", BATCH, 0.0)
 
-    task.observe(seen("t"), 0.0)
-    found = [task.observe(seen(beat=3), at) for at in (10.0, 14.0, 15.1)]
+    task.observe(state("t"), 0.0)
+    found = [task.observe(state(beat=3), at) for at in (10.0, 14.0, 15.1)]
 
     assert found == [None, None, Trouble.RESULT_LOST]
 
 
-def test_a_worker_is_alive_while_its_beat_grows_whatever_the_broker_has_lost() -> None:
-    roster, nothing = Roster(10.0), Seen({}, {}, 0)
-    roster.update(seen(beat=1), 0.0)
+def test_a_worker_is_alive_while_its_beat_grows_even_if_the_broker_lost_data() -> None:
+    roster, nothing = Roster(10.0), BrokerState({}, {}, 0)
+    roster.update(state(beat=1), 0.0)
 
     found = [
         list(roster.update(looked, at).workers)
-        for looked, at in ((nothing, 9.0), (seen(beat=2), 10.0), (seen(beat=2), 19.0), (seen(beat=2), 20.1))
+        for looked, at in ((nothing, 9.0), (state(beat=2), 10.0), (state(beat=2), 19.0), (state(beat=2), 20.1))
     ]
 
     assert found == [["w1"], ["w1"], ["w1"], []]
 
 
-def test_a_worker_that_was_not_seen_yet_is_alive_when_it_has_begun_something() -> None:
+def test_an_unannounced_worker_is_alive_if_it_has_claimed_a_task() -> None:
     roster = Roster(10.0)
-    claimed = Seen({}, {"t": "w9"}, 0)
+    claimed = BrokerState({}, {"t": "w9"}, 0)
 
     assert [bool(roster.update(claimed, at).workers) for at in (0.0, 10.0)] == [True, True]
 

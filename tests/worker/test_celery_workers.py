@@ -17,7 +17,7 @@ from opsconsole.core.problems import Work
 from opsconsole.rules.admission import WaitReason
 from opsconsole.store import presence, runs
 from opsconsole.worker.celery.broker import Broker
-from opsconsole.worker.celery.messages import Leading
+from opsconsole.worker.celery.messages import LeaderRecord
 from tests.faults.fork_server import ForkServer
 from tests.installation import Installation
 from tests.packs import counting
@@ -115,7 +115,7 @@ def test_a_killed_worker_is_replaced_and_every_item_counts_once(machines: Machin
     assert has_effects_once(machines, 40)
 
 
-def test_a_run_without_a_worker_waits_and_says_so(machines: Machines) -> None:
+def test_a_run_without_a_worker_waits_and_shows_why(machines: Machines) -> None:
     put(machines, 10)
     with machines.place.leading() as engine:
         number = machines.begin()
@@ -143,7 +143,7 @@ def attached(machines: Machines) -> list[presence.Attached]:
 @pytest.mark.soak
 def test_a_worker_of_another_version_refuses_to_start(machines: Machines, fork_server: ForkServer) -> None:
     broker = Broker(machines.broker.url)
-    broker.lead(Leading(1, "delhi", "0.0.1", "", ""), 60)
+    broker.lead(LeaderRecord(1, "delhi", "0.0.1", "", ""), 60)
 
     worker = WorkerProcess(machines.place, fork_server)
     code = worker.process.wait()
@@ -206,7 +206,7 @@ def test_a_batch_over_its_timeout_ends_its_process_and_not_its_worker(machines: 
 
 
 @pytest.mark.soak
-def test_a_cancelled_run_takes_back_what_nobody_has_begun(machines: Machines) -> None:
+def test_a_cancelled_run_withdraws_tasks_that_no_worker_has_begun(machines: Machines) -> None:
     put(machines, 40, lingering=1)
     counting.put(machines.place.data, {"a-lingers": "lingers"})
     machines.attach()

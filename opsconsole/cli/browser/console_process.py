@@ -1,4 +1,4 @@
-"""A console on a terminal of its own, whose other end is in a browser."""
+"""A console on a pseudo-terminal, connected to a browser."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from contextlib import suppress
 
 READ_BYTES = 65_536
 MOST_CELLS = 500
-"""Columns, and rows: no screen has more."""
+"""The most columns, and the most rows."""
 END_SECONDS = 5.0
 """How long the console may take to end after its terminal was closed."""
 
@@ -58,14 +58,14 @@ class ConsoleProcess:
         protocol = asyncio.StreamReaderProtocol(reader)
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, file)
         try:
-            with suppress(OSError):  # EIO: nothing has the other end open any more
+            with suppress(OSError):  # EIO: the process has closed the other end
                 while data := await reader.read(READ_BYTES):
                     yield data
         finally:
             transport.close()
 
     async def send_bytes(self, data: bytes) -> None:
-        """Types. What the process does not read is dropped."""
+        """Types into the terminal. Input that the process does not read is dropped."""
         with suppress(BlockingIOError, OSError):
             os.write(self._terminal, data)
 
@@ -77,7 +77,7 @@ class ConsoleProcess:
             fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     async def focus(self) -> None:
-        """The console does not tell whether its window has the focus."""
+        """Does nothing: the console has no use for the focus of its window."""
 
     async def blur(self) -> None:
         """See `focus`."""

@@ -1,4 +1,4 @@
-"""Serves the page of textual-serve, behind a gate, with a console for each of its websockets.
+"""Serves the page of textual-serve, behind a session guard, with a console for each of its websockets.
 
 textual-serve itself knows no users, starts a shell command for everybody who connects, and reads whatever origin a page
 has. Its page, scripts and messages are used; processes and access are ours.
@@ -16,13 +16,13 @@ from aiohttp.typedefs import Handler
 from textual_serve.server import Server, to_int
 
 from opsconsole.cli.browser.console_process import ConsoleProcess
-from opsconsole.cli.browser.gate import Gate, add_headers
+from opsconsole.cli.browser.session_guard import SessionGuard, add_headers
 from opsconsole.core.configuration import BROWSER_SESSION
 
 log = logging.getLogger(__name__)
 
 MAX_CONSOLES = 8
-"""Each is a process of some 80 MB."""
+"""Consoles open at once. Each is a process of about 80 MB."""
 MAX_MESSAGE_BYTES = 65_536
 HEARTBEAT_SECONDS = 15
 """A browser that does not answer for half as long again is gone."""
@@ -32,14 +32,14 @@ DEFAULT_SIZE = 80, 24
 class BrowserServer(Server):
     """Serves consoles that are started by `command` with `environ`, to browsers that open `origin`."""
 
-    def __init__(self, command: Sequence[str], environ: Mapping[str, str], origin: str, gate: Gate) -> None:
+    def __init__(self, command: Sequence[str], environ: Mapping[str, str], origin: str, guard: SessionGuard) -> None:
         super().__init__("", title="opsconsole", public_url=origin)
-        self._command, self._environ, self._gate = command, environ, gate
+        self._command, self._environ, self._guard = command, environ, guard
         self._consoles: set[asyncio.Task[None]] = set()
         self._number = 0
 
     async def _make_app(self) -> web.Application:
-        """The application behind the gate."""
+        """The application, with every request checked by the session guard."""
         app = await super()._make_app()
         app.middlewares.append(self._respond)
         app.on_response_prepare.append(add_headers)
@@ -47,10 +47,10 @@ class BrowserServer(Server):
 
     @web.middleware
     async def _respond(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        return await self._gate.respond(request, handler)
+        return await self._guard.respond(request, handler)
 
     async def on_startup(self, app: web.Application) -> None:
-        """Prints nothing: the gate prints the address."""
+        """Prints nothing: the session guard prints the address."""
 
     async def handle_download(self, _request: web.Request) -> web.StreamResponse:
         """The console offers no downloads."""
@@ -114,8 +114,8 @@ async def serve(
     issued: Callable[[str], None],
 ) -> None:
     """Serves until it is cancelled; then every console has ended. `issued` is called with each address to open."""
-    gate = Gate(origin, issued=issued)
-    server = BrowserServer(command, environ, origin, gate)
+    guard = SessionGuard(origin, issued=issued)
+    server = BrowserServer(command, environ, origin, guard)
     runner = web.AppRunner(await server._make_app(), handle_signals=False, access_log=None, shutdown_timeout=10.0)
     await runner.setup()
     try:

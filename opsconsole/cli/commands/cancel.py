@@ -1,4 +1,4 @@
-"""`cancel`: ends a run early."""
+"""`cancel`: ends one run, or all matching runs, early."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ END_SECONDS = 20.0
 @click.command("cancel", cls=Command)
 @click.argument("words", metavar="RUN | FILTER...", nargs=-1, required=True, shell_complete=complete_active_run)
 @click.option("--force", is_flag=True, help="Do not wait for batches in flight: end their workers.")
-@click.option("--wait", is_flag=True, help="Wait until the run has ended, or all of them.")
+@click.option("--wait", is_flag=True, help="Wait until every cancelled run has ended.")
 @note_option
 @dry_run_option
 @yes_option
@@ -55,11 +55,11 @@ def command(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Cancel a run, or all queued and running ones that match.
+    """Cancel a run, or all matching queued and running runs.
 
-    It ends when its batches in flight are done, after ten seconds at the latest; with --force it ends at once. Items
-    that are done stay done, and `opsconsole retry RUN` runs the rest. FILTER is what `opsconsole runs` takes; matching
-    runs are counted before you confirm. Exit code 4: it has ended already, or no run matches.
+    A run ends when its batches in flight are done, after ten seconds at the latest. With --force it ends at once. Items
+    that are done stay done, and `opsconsole retry RUN` runs the rest. FILTER is a filter of `opsconsole runs`; matching
+    runs are counted before you confirm. Exit code 4: the run has already ended, or no run matches.
 
     \b
     Examples:

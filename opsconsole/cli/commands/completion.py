@@ -1,4 +1,4 @@
-"""`completion`: prints the script with which a shell completes commands, options, jobs and runs."""
+"""`completion`: prints the script that lets a shell complete commands, options, jobs and runs."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ SHELLS = ("bash", "zsh", "fish")
 def command(ctx: click.Context, shell: str) -> None:
     """Print the completion script of a shell.
 
-    Load it in the start-up file of the shell. It completes commands and options, and from the store the names of jobs
-    and the numbers of runs, alerts and backfills.
+    Load it in the start-up file of the shell. It completes commands, options, the names of jobs, and the numbers of
+    runs, alerts and backfills.
 
     \b
     Examples:

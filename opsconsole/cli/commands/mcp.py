@@ -19,9 +19,9 @@ from opsconsole.core.trust import make_private
 def command(options: Options, allow_actions: bool) -> None:
     """Let assistants read jobs, runs and alerts (MCP).
 
-    A server of the Model Context Protocol on standard input and output, which an assistant starts. It reads jobs, runs
-    with their failures and logs, scheduled times, alerts and health. It acts only with --allow-actions; the audit trail
-    then names you and the assistant.
+    Serves the Model Context Protocol on standard input and output, for an assistant that starts this command. The
+    assistant reads jobs, runs with their failures and logs, scheduled times, alerts and health. It acts only with
+    --allow-actions; the audit trail then names you and the assistant.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""`retry`: runs again what failed, in one run or in all that match."""
+"""`retry`: runs failed items again, of one run or of all matching runs."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ def command(
 ) -> None:
     """Retry the failed items of one run, or of all matching runs.
 
-    Each retry is a new run of the same window. FILTER is what `opsconsole runs` takes, such as `failed yesterday`; with
-    options as well, all of it has to match. Matching runs are counted before you confirm; those that have a retry are
-    left out. Exit codes with --wait: 0 succeeded, 3 some items failed, 1 failed, 4 refused.
+    Each retry is a new run of the same window. FILTER is a filter of `opsconsole runs`, such as `failed yesterday`. If
+    you also give options, a run must match all of them. Matching runs are counted before you confirm, without those
+    that were retried already. Exit codes with --wait: 0 succeeded, 3 some items failed, 1 failed, 4 refused.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""`schedule`: changes the schedule of a job while opsconsole runs, and undoes that."""
+"""`schedule`: changes or resets the schedule of a job while opsconsole runs."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from opsconsole.cli.session import open_service
 
 @click.command("schedule", cls=Command)
 @click.argument("job", shell_complete=complete_job)
-@click.option("--cron", metavar="CRON", help="The new schedule: five fields, or @daily and its like.")
-@click.option("--tz", metavar="ZONE", help="The zone of the new schedule (default: the job's).")
-@click.option("--reset", is_flag=True, help="Use the schedule of code and configuration again.")
+@click.option("--cron", metavar="CRON", help="The new schedule: five fields, or a name such as @daily.")
+@click.option("--tz", metavar="ZONE", help="The timezone of the new schedule (default: the job's).")
+@click.option("--reset", is_flag=True, help="Return to the schedule in code and configuration.")
 @note_option
 @json_option
 @click.pass_obj
 def command(
     options: Options, job: str, cron: str | None, tz: str | None, reset: bool, note: str, as_json: bool
 ) -> None:
-    """Change the schedule of a job, or undo that.
+    """Change the schedule of a job, or reset it.
 
-    The job runs at the next time of the new schedule, not at once. The change is kept across restarts, recorded in the
-    audit trail, and shown as changed until it is reset. `opsconsole next CRON` tries a schedule. Exit codes: 2 for an
-    invalid schedule, 4 if there is nothing to change or reset.
+    The job next runs at the first time of the new schedule, not at once. The change survives restarts, is recorded in
+    the audit trail, and is marked wherever the schedule is shown until you reset it. To preview a schedule, use
+    `opsconsole next CRON`. Exit codes: 2 for an invalid schedule, 4 if there is nothing to change or reset.
 
     \b
     Examples:
@@ -37,7 +37,7 @@ def command(
       opsconsole schedule attempts.cache_day --reset --note "the source is on time again"
     """
     if reset == (cron is not None) or (reset and tz is not None):
-        raise click.UsageError("give either --cron, with --tz if needed, or --reset")
+        raise click.UsageError("give either --cron, optionally with --tz, or --reset")
     with open_service(load_settings(options)) as service:
         if cron is not None:
             number = service.commands.schedule(job, cron, tz, note=note)

@@ -24,33 +24,39 @@ from opsconsole.http.listener import Address, listening
 log = logging.getLogger(__name__)
 
 NOT_INHERITED = ("COLUMNS", "LINES", "NO_COLOR", "SSH_CONNECTION", "TERM_PROGRAM", "TERM_PROGRAM_VERSION")
-"""Variables about the terminal that this command was started on."""
+"""Variables that describe the terminal of this command."""
 
 
 class NoPublicUrl(OpsconsoleError):
-    """Other machines could connect, but it is unknown by which address."""
+    """Other machines can connect, but the address that their browsers open is missing."""
 
     exit_code = Exit.CONFIGURATION
 
     def __init__(self, host: str) -> None:
         super().__init__(
-            f"{host} can be reached by other machines: add --public-url with the https:// address of a proxy in front"
+            f"{host} can be reached by other machines: add --public-url with the https:// address of a proxy"
         )
 
 
 @click.command("serve", cls=Command)
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="HOST", help="Address to listen on.")
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 for a free one.")
-@click.option("--public-url", metavar="URL", help="Address that browsers open, if a proxy is in front.")
+@click.option(
+    "--port",
+    default=8000,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Port; 0 selects a free one.",
+)
+@click.option("--public-url", metavar="URL", help="Address that browsers open, if there is a proxy.")
 @click.pass_obj
 def command(options: Options, host: str, port: int, public_url: str | None) -> None:
     """Show the console in a browser.
 
-    Prints an address with a token. It works once, and signs a browser in for twelve hours; then the next address is
-    printed. Each tab runs a console of its own that never leads, and has a name of its own in the audit trail. With
-    --read-only before the command, it refuses every action.
+    Prints an address with a token. It works once and signs a browser in for twelve hours; then the next address is
+    printed. Each tab runs its own console, which never leads and has its own name in the audit trail. To refuse every
+    action, put --read-only before the command.
 
-    There is no TLS: for other machines, put a proxy in front and name its address with --public-url.
+    There is no TLS. For access from other machines, put a proxy with TLS in front and pass its address as --public-url.
 
     \b
     Examples:

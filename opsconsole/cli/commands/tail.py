@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 1.0
 NEWEST = 200
-"""The newest runs that are looked at; older ones that are open are looked at one by one."""
+"""How many of the newest runs are listed at once. Older runs are read one by one until they end."""
 CAUSES = 3
 
 
@@ -50,15 +50,20 @@ class Happened(NamedTuple):
 @click.command("tail", cls=Command)
 @click.argument("words", metavar="[FILTER...]", nargs=-1, shell_complete=complete_filter)
 @click.option(
-    "-n", "--limit", default=5, show_default=True, type=click.IntRange(0, NEWEST), help="Number of earlier runs."
+    "-n",
+    "--limit",
+    default=5,
+    show_default=True,
+    type=click.IntRange(0, NEWEST),
+    help="Number of earlier runs.",
 )
 @json_option
 @click.pass_obj
 def command(options: Options, words: tuple[str, ...], limit: int, as_json: bool) -> None:
-    """Follow all runs: a line when a run is queued, starts or ends, and the causes of failures.
+    """Follow all runs as they are queued, start and end.
 
-    FILTER is what `opsconsole runs` takes. With --json, one JSON object is printed per line. It ends with Ctrl+C; the
-    exit code is 130.
+    Prints a line for each of these events, and the causes of failures. FILTER is a filter of `opsconsole runs`. With
+    --json, each line is a JSON object. Stop it with Ctrl+C; the exit code is then 130.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""`worker`: executes batches for a leader on another machine."""
+"""`worker`: executes batches for a leader on this or another machine."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ CHECK_SECONDS = 0.5
 
 
 @click.command("worker", cls=Command)
-@click.option("--slots", type=click.IntRange(1, 1000), help="Batches at once. (default: `engine.workers`)")
+@click.option("--slots", type=click.IntRange(1, 1000), help="Number of batches at once. (default: `engine.workers`)")
 @click.option("--log-text", is_flag=True, help="Log text instead of JSON.")
 @click.pass_obj
 def command(options: Options, slots: int | None, log_text: bool) -> None:
     """Execute batches for a leader on this or another machine.
 
-    Needs `executor = "celery"` in the [engine] section, a broker, and the same packs and settings of jobs as the
+    Needs `executor = "celery"` in the [engine] section, a broker, and the same packs and job settings as the
     leader. The log goes to standard output, one JSON object per line.
 
-    On SIGTERM it takes no further batch, and those in flight get ten seconds; a second signal ends it at once. The
-    leader gives what is not finished to another worker.
+    On SIGTERM it takes no further batches, and those in flight get ten seconds. A second signal ends it at once.
+    Unfinished batches go to another worker.
 
     \b
     Examples:

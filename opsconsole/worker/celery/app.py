@@ -1,4 +1,4 @@
-"""Celery's side of the executor: an app with settings that lose nothing, and the message of a task."""
+"""Configures Celery so that no task is lost, and sends the message of a task."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def celery_app(url: str, *, longest_batch_seconds: float) -> Celery:
         task_reject_on_worker_lost=True,
         worker_prefetch_multiplier=1,
         worker_enable_prefetch_count_reduction=False,
-        # Nobody listens to these, and they are what would be lost with a broker.
+        # Nothing reads results and events of Celery, and a broker that restarts would lose them.
         worker_enable_remote_control=False,
         worker_send_task_events=False,
         worker_hijack_root_logger=False,

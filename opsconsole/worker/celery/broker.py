@@ -1,4 +1,4 @@
-"""What the broker holds beside the queue: who leads, who is attached, which tasks are open, and the results.
+"""The broker's records beside the queue: the leader, the attached workers, the open tasks, and the results.
 
 Every key that opsconsole uses there has its name here. The database is not the cache: it must not evict anything.
 """
@@ -14,7 +14,7 @@ import msgspec
 from opsconsole.cache.connection import connect, translating_errors
 from opsconsole.core.errors import Unavailable
 from opsconsole.core.text import safe
-from opsconsole.worker.celery.messages import Answer, Attachment, Leading, Seen
+from opsconsole.worker.celery.messages import Answer, BrokerState, LeaderRecord, WorkerRecord
 
 BROKER = "broker"
 """The name of this dependency."""
@@ -23,14 +23,14 @@ QUEUE = "opsconsole"
 LEADER, WORKERS = "opsconsole.leader", "opsconsole.workers"
 OPEN, STOPPING = b"open", b"stopping"
 KEPT_SECONDS = 3600
-"""What belongs to one leadership is removed this long after its end."""
+"""The records of a leader expire this long after they were last written."""
 MAX_RESULTS = 32
 """A planning waits while this many results wait for the leader, so that the broker does not fill up."""
 
 T = TypeVar("T")
 
-_leading = msgspec.json.Decoder(Leading)
-_attachment = msgspec.json.Decoder(Attachment)
+_leading = msgspec.json.Decoder(LeaderRecord)
+_attachment = msgspec.json.Decoder(WorkerRecord)
 _answer = msgspec.json.Decoder(Answer)
 
 
@@ -51,7 +51,7 @@ class Broker:
 
     # --- the leader -------------------------------------------------------------------------------------------------
 
-    def lead(self, leading: Leading, seconds: float) -> int | None:
+    def lead(self, leading: LeaderRecord, seconds: float) -> int | None:
         """Announces the leader for some seconds; returns the token of the one that was announced before, if any."""
 
         def commands(pipe: Any) -> None:
@@ -62,8 +62,8 @@ class Broker:
         before = self._transaction(commands)[0]
         return None if before is None else _decoded(_leading, before).token
 
-    def look(self, token: int) -> Seen:
-        """The attached workers, and the tasks that they have begun."""
+    def read_state(self, token: int) -> BrokerState:
+        """The attached workers, the tasks that they have begun, and the number of waiting messages."""
 
         def commands(pipe: Any) -> None:
             pipe.smembers(WORKERS)
@@ -71,7 +71,7 @@ class Broker:
             pipe.llen(QUEUE)
 
         ids, claims, waiting = self._transaction(commands)
-        workers: dict[str, Attachment] = {}
+        workers: dict[str, WorkerRecord] = {}
         names = sorted(ids)
         with _translating():
             values = self._client.mget([_worker(name.decode()) for name in names]) if names else []
@@ -80,7 +80,7 @@ class Broker:
         for value in filter(None, values):
             found = _decoded(_attachment, value)
             workers[found.id] = found
-        return Seen(workers, {task.decode(): worker.decode() for task, worker in claims.items()}, int(waiting))
+        return BrokerState(workers, {task.decode(): worker.decode() for task, worker in claims.items()}, int(waiting))
 
     def open(self, token: int, task: str) -> None:
         """Opens a task, before its message is sent."""
@@ -117,15 +117,15 @@ class Broker:
 
     # --- workers ----------------------------------------------------------------------------------------------------
 
-    def leading(self) -> Leading | None:
+    def leading(self) -> LeaderRecord | None:
         """The leader, if there is one."""
         with _translating():
             found = self._client.get(LEADER)
         return None if found is None else _decoded(_leading, found)
 
     def attach(
-        self, own: Attachment, seconds: float, token: int, tasks: Sequence[str]
-    ) -> tuple[Leading | None, float, list[str]]:
+        self, own: WorkerRecord, seconds: float, token: int, tasks: Sequence[str]
+    ) -> tuple[LeaderRecord | None, float, list[str]]:
         """Announces a worker for some seconds. Returns the leader, how many seconds it leads without a renewal, and
         which of the `tasks` of the leader with this `token` are to be ended.
         """
@@ -153,7 +153,7 @@ class Broker:
 
         self._transaction(commands)
 
-    def claim(self, token: int, task: str, worker: str) -> tuple[Leading | None, bool]:
+    def claim(self, token: int, task: str, worker: str) -> tuple[LeaderRecord | None, bool]:
         """Claims an open task for a worker. Returns the leader, and whether the task is this worker's now: not when it
         was closed, is to be ended, or was claimed before.
         """
@@ -209,11 +209,11 @@ def _milliseconds(seconds: float) -> int:
 
 
 def _decoded(decoder: msgspec.json.Decoder[T], value: bytes) -> T:
-    """Raises Unavailable for what opsconsole has not written."""
+    """Decodes a value. Raises Unavailable if it is none of this version's."""
     try:
         return decoder.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Unavailable(BROKER, f"it holds what no opsconsole of this version has written: {safe(error)}") from error
+        raise Unavailable(BROKER, f"it has values that this opsconsole cannot read: {safe(error)}") from error
 
 
 @contextmanager

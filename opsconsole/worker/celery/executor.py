@@ -20,7 +20,7 @@ from opsconsole.rules.system_health import WorkerLoss
 from opsconsole.worker.celery.app import celery_app
 from opsconsole.worker.celery.broker import BROKER
 from opsconsole.worker.celery.link import Link
-from opsconsole.worker.celery.messages import Answer, Attachment, Leading, Seen
+from opsconsole.worker.celery.messages import Answer, BrokerState, LeaderRecord, WorkerRecord
 from opsconsole.worker.celery.tasks import GONE_SECONDS, Roster, Task, Trouble
 from opsconsole.worker.executor import AttachedWorker, Feed, Results, Stopped
 from opsconsole.worker.handle import lost
@@ -32,13 +32,13 @@ log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.05
 OPEN_SECONDS = 2.0
-"""How long to wait for the first look at the broker."""
+"""How long to wait until the broker has been read for the first time."""
 RESTART_SECONDS = 3.0
 """A broker that answers again within this time has been restarted, and nobody notices..."""
 OUTAGE_SECONDS = 60.0
 """... and what workers have is waited for as long as this. A run waits for the broker itself, as for other services."""
 HANDOVER_SECONDS = 1.5
-"""How long workers may take to notice that another process leads."""
+"""How long workers may take to notice a new leader."""
 STOP_SECONDS = 15.0
 """How long a worker may take to end a task."""
 
@@ -55,7 +55,7 @@ class CeleryExecutor:
     def __init__(
         self,
         broker_url: str,
-        leading: Leading,
+        leading: LeaderRecord,
         *,
         longest_batch_seconds: float,
         lease: LeaseDeadline,
@@ -74,11 +74,11 @@ class CeleryExecutor:
             is_busy=lambda: bool(self._tasks) or self._room() == 0,
         )
         self._roster = Roster(lease_seconds + GONE_SECONDS)
-        self._seen: Seen | None = None
+        self._state: BrokerState | None = None
         self._is_closed = False
         self.losses: tuple[WorkerLoss, ...] = ()
         self.dropped = 0
-        """How many results came too late, or were for an earlier leader."""
+        """The number of results that came too late, or were for an earlier leader."""
 
     @property
     def attached(self) -> Sequence[AttachedWorker]:
@@ -90,14 +90,14 @@ class CeleryExecutor:
 
     @property
     def lacks(self) -> str | None:
-        """`broker` or `workers` while nothing can be executed for lack of them."""
+        """`broker` or `workers` if nothing can be executed without them now."""
         if self._link.unreachable is not None:
             return BROKER
-        return WORKERS if self._seen is not None and not self._workers else None
+        return WORKERS if self._state is not None and not self._workers else None
 
     @property
-    def _workers(self) -> Sequence[Attachment]:
-        return () if self._seen is None else tuple(self._seen.workers.values())
+    def _workers(self) -> Sequence[WorkerRecord]:
+        return () if self._state is None else tuple(self._state.workers.values())
 
     @property
     def problem(self) -> str | None:
@@ -128,7 +128,7 @@ class CeleryExecutor:
             self.close()
 
     def withdraw(self, run: int) -> None:
-        """Takes back the work of a run that no worker has begun: its results are lost as STOPPED."""
+        """Withdraws the work of a run that no worker has begun: its results are lost as STOPPED."""
         for task in self._tasks.values():
             if task.work.run == run and task.holder is None:
                 self._link.withdraw(task.id, end=False)
@@ -138,14 +138,14 @@ class CeleryExecutor:
         self._link.events.put(None)
 
     def close(self) -> None:
-        """Lets workers end what they do for this leader."""
+        """Requests that workers end their tasks for this leader."""
         if not self._is_closed:
             self._is_closed = True
             self._link.close(list(self._tasks))
 
     def _wait_until_open(self) -> None:
         end = time.monotonic() + OPEN_SECONDS
-        while self._seen is None and self._link.unreachable is None and time.monotonic() < end:
+        while self._state is None and self._link.unreachable is None and time.monotonic() < end:
             self._collect()
 
     # --- sending ----------------------------------------------------------------------------------------------------
@@ -157,7 +157,7 @@ class CeleryExecutor:
 
     def _room(self) -> int:
         """How many tasks the workers execute at once; none while they may still end those of another leader."""
-        if self._seen is None or self._link.unreachable is not None or self._link.is_following(HANDOVER_SECONDS):
+        if self._state is None or self._link.unreachable is not None or self._link.is_following(HANDOVER_SECONDS):
             return 0
         prefix = f"{self._leading.token}."
         if any(not task.startswith(prefix) for worker in self._workers for task in worker.busy):
@@ -186,9 +186,9 @@ class CeleryExecutor:
             match event:
                 case Answer():
                     results += self._take(event)
-                case Seen():
-                    self._seen = self._roster.update(event, time.monotonic())
-                    results += self._look_for_lost_tasks(self._seen)
+                case BrokerState():
+                    self._state = self._roster.update(event, time.monotonic())
+                    results += self._find_lost_tasks(self._state)
                 case str():
                     results += self._take_back(event)
                 case None:
@@ -229,11 +229,11 @@ class CeleryExecutor:
 
     # --- losses -----------------------------------------------------------------------------------------------------
 
-    def _look_for_lost_tasks(self, seen: Seen) -> list[Result]:
+    def _find_lost_tasks(self, state: BrokerState) -> list[Result]:
         now = time.monotonic()
         results: list[Result] = []
         for task in list(self._tasks.values()):
-            trouble = task.observe(seen, now)
+            trouble = task.observe(state, now)
             if trouble is None:
                 continue
             if task.stopped is not None:
@@ -245,7 +245,7 @@ class CeleryExecutor:
         return results
 
     def _send_again(self, task: Task, why: str, *, counts: bool) -> list[Result]:
-        """Sends a task as a new one. The old one is closed: its message, and its result, are dropped."""
+        """Sends the work of a task as a new task. The old one is closed: its message and its result are dropped."""
         where = f" on {task.holder_host}" if task.holder_host else ""
         tag = self._tag_of(task.work.job)
         fields = {"tag": tag, "job": task.work.job, "run": task.work.run}
@@ -259,7 +259,7 @@ class CeleryExecutor:
         return []
 
     def _enforce(self, stopped: Stopped) -> list[Result]:
-        """Lets workers end the work of runs that have ended."""
+        """Requests that workers end the work of runs that have ended."""
         now = time.monotonic()
         results: list[Result] = []
         for task in list(self._tasks.values()):

@@ -1,4 +1,4 @@
-"""What the leader and its workers must have in common: the program, the packs, and the settings of jobs."""
+"""What the leader and its workers must have in common: the program, the packs, and the job settings."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import msgspec
 from opsconsole import __version__
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.core.settings import Settings
-from opsconsole.worker.celery.messages import Leading
+from opsconsole.worker.celery.messages import LeaderRecord
 
 LENGTH = 12
 """Characters of a digest."""
 
 
-def leading(settings: Settings, catalog: Catalog, token: int) -> Leading:
+def leading(settings: Settings, catalog: Catalog, token: int) -> LeaderRecord:
     """What a leader announces; a worker compares its own, with any token."""
-    return Leading(token, settings.host, __version__, code_of(settings), settings_of(settings, catalog))
+    return LeaderRecord(token, settings.host, __version__, code_of(settings), settings_of(settings, catalog))
 
 
 def code_of(settings: Settings) -> str:
@@ -44,13 +44,13 @@ def _sources(top: str) -> Iterator[tuple[str, Path]]:
 
 
 def settings_of(settings: Settings, catalog: Catalog) -> str:
-    """A digest of the jobs, and of the settings that matter to a worker: when a job runs does not."""
+    """A digest of the jobs and of the settings that affect a worker. Schedules do not."""
     jobs = sorted((job.name, job.batch_timeout.total_seconds()) for job in catalog)
     facts = (jobs, settings.options, settings.compress_over)
     return sha256(msgspec.json.encode(facts, order="sorted")).hexdigest()[:LENGTH]
 
 
-def problem(own: Leading, leader: Leading) -> str | None:
+def problem(own: LeaderRecord, leader: LeaderRecord) -> str | None:
     """Why a worker may not work for a leader, one sentence; None when it may."""
     who = f"the leader on {leader.host}"
     if own.version != leader.version:
@@ -58,5 +58,5 @@ def problem(own: Leading, leader: Leading) -> str | None:
     if own.code != leader.code:
         return f"the code of {who} differs from the code here: install the same opsconsole and packs"
     if own.settings != leader.settings:
-        return f"{who} has other jobs or other settings of jobs: use the same configuration"
+        return f"{who} has other jobs or other job settings: use the same configuration"
     return None

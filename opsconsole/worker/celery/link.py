@@ -16,18 +16,18 @@ from opsconsole.core.errors import Unavailable
 from opsconsole.core.supervision import log_failure
 from opsconsole.worker.celery.app import send
 from opsconsole.worker.celery.broker import BROKER, Broker
-from opsconsole.worker.celery.messages import Answer, Leading, Seen
+from opsconsole.worker.celery.messages import Answer, BrokerState, LeaderRecord
 from opsconsole.worker.lease_deadline import LeaseDeadline
 from opsconsole.worker.messages import Work
 
 log = logging.getLogger(__name__)
 
 BUSY_SECONDS, IDLE_SECONDS = 0.5, 2.0
-"""Between two looks at the broker, with tasks in flight and without."""
+"""Seconds between two reads of the broker's state, with tasks in flight and without."""
 RETRY_SECONDS = 0.5
 """Between two attempts while the broker is unreachable."""
 RECEIVE_SECONDS = 5.0
-"""How long the broker is asked to wait for an answer at a time."""
+"""How long one request to the broker waits for an answer of a worker."""
 TIMEOUT_SECONDS = 2.0
 
 Withdrawn = str
@@ -42,13 +42,13 @@ class Link:
     """
 
     def __init__(
-        self, url: str, app: Celery, leading: Leading, lease: LeaseDeadline, *, is_busy: Callable[[], bool]
+        self, url: str, app: Celery, leading: LeaderRecord, lease: LeaseDeadline, *, is_busy: Callable[[], bool]
     ) -> None:
         self._app, self._leading, self._lease, self._is_busy = app, leading, lease, is_busy
         self._token = leading.token
         self._broker = Broker(url, timeout_seconds=TIMEOUT_SECONDS)
         self._receiving = Broker(url, timeout_seconds=TIMEOUT_SECONDS + RECEIVE_SECONDS)
-        self.events: SimpleQueue[Answer | Seen | Withdrawn | None] = SimpleQueue()
+        self.events: SimpleQueue[Answer | BrokerState | Withdrawn | None] = SimpleQueue()
         self.unreachable: tuple[str, float] | None = None
         self._outbox: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._unsent: deque[Callable[[], None]] = deque()
@@ -67,7 +67,7 @@ class Link:
             thread.start()
 
     def close(self, tasks: Sequence[str]) -> None:
-        """Lets workers end these tasks, and stops the threads. Does not wait for a broker that does not answer.
+        """Requests that workers end these tasks, and stops the threads. Does not wait for an unreachable broker.
 
         The announcement of the leader expires: a successor knows by it that workers may still end something.
         """
@@ -77,7 +77,7 @@ class Link:
         self._threads[0].join(TIMEOUT_SECONDS)
 
     def is_following(self, seconds: float) -> bool:
-        """Whether it is less than some seconds since this leader has replaced another one."""
+        """Whether this leader has replaced another one less than some seconds ago."""
         return self._followed is not None and time.monotonic() - self._followed < seconds
 
     # --- called by the executor -------------------------------------------------------------------------------------
@@ -96,7 +96,7 @@ class Link:
         self._outbox.put(lambda: self._broker.close_task(self._token, task))
 
     def withdraw(self, task: str, *, end: bool) -> None:
-        """Withdraws a task; a Withdrawn event follows, unless a worker has begun it: with `end`, that is to end it."""
+        """Withdraws a task. A Withdrawn event follows unless a worker has begun it; with `end`, that worker ends it."""
 
         def command() -> None:
             if self._broker.withdraw(self._token, task, end=end):
@@ -124,7 +124,7 @@ class Link:
 
     def _step(self) -> None:
         if self.unreachable is not None or time.monotonic() - self._beat >= self._beat_seconds:
-            self._look()
+            self._heartbeat()
             self.unreachable = None
         while self._unsent:
             self._unsent[0]()
@@ -135,8 +135,8 @@ class Link:
                 self._unsent.append(command)
                 command = self._outbox.get_nowait()
 
-    def _look(self) -> None:
-        """Announces the leader, and looks who is attached and what they do."""
+    def _heartbeat(self) -> None:
+        """Announces the leader, and reads the attached workers and their tasks."""
         seconds = self._lease.seconds_left
         if seconds <= 0:
             raise Unavailable(BROKER, "the lease is over")
@@ -144,7 +144,7 @@ class Link:
         if before is not None and before < self._token:
             self._followed = time.monotonic()
         self._beat = time.monotonic()
-        self.events.put(self._broker.look(self._token))
+        self.events.put(self._broker.read_state(self._token))
 
     @property
     def _beat_seconds(self) -> float:

@@ -1,4 +1,4 @@
-"""A worker's side of the broker: it announces itself, knows whose work it may do, and delivers the results."""
+"""A worker's connection to the broker: it announces itself, claims tasks, and delivers their results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from opsconsole.core.errors import Unavailable
 from opsconsole.core.supervision import log_failure
 from opsconsole.worker.celery.broker import MAX_RESULTS, Broker
 from opsconsole.worker.celery.fingerprint import problem
-from opsconsole.worker.celery.messages import Answer, Attachment, Leading
+from opsconsole.worker.celery.messages import Answer, LeaderRecord, WorkerRecord
 from opsconsole.worker.celery.tasks import GONE_SECONDS
 from opsconsole.worker.lease_deadline import LeaseDeadline
 from opsconsole.worker.messages import PlanningResult
@@ -25,7 +25,7 @@ BUSY_SECONDS, IDLE_SECONDS = 0.5, 1.0
 """Between two announcements, with a task and without."""
 RETRY_SECONDS = 0.25
 LEADER_SECONDS = 10.0
-"""How long a task waits for its leader to be announced: a broker that was restarted does not know it yet."""
+"""How long a task waits for its leader to be announced: a restarted broker does not have that record yet."""
 
 
 class Membership:
@@ -34,7 +34,13 @@ class Membership:
     """
 
     def __init__(
-        self, broker: Broker, own: Attachment, installation: Leading, lease: LeaseDeadline, *, lease_seconds: float
+        self,
+        broker: Broker,
+        own: WorkerRecord,
+        installation: LeaderRecord,
+        lease: LeaseDeadline,
+        *,
+        lease_seconds: float,
     ) -> None:
         self._broker, self._own, self._installation = broker, own, installation
         self._lease, self._seconds = lease, lease_seconds + GONE_SECONDS
@@ -81,7 +87,7 @@ class Membership:
         while self._leaving is None and self.refused is None and token >= self._token:
             try:
                 if token != self._token or self._lease.is_over:
-                    self._look()
+                    self._heartbeat()
                 leading, is_mine = self._broker.claim(token, task, self._own.id)
             except Unavailable:
                 time.sleep(RETRY_SECONDS)
@@ -111,7 +117,7 @@ class Membership:
             return "it was stopped"
         if self._busy.get(task) != self._token:
             return "another process leads"
-        return "its leader is not known to lead any more" if self._lease.is_over else None
+        return "its leader may have lost its lease" if self._lease.is_over else None
 
     def deliver(self, answer: Answer) -> bool:
         """Sends an answer, as soon as the broker can take it. False when this process ends before."""
@@ -119,7 +125,7 @@ class Membership:
             try:
                 if isinstance(answer.result, PlanningResult) and not answer.result.is_last:
                     self._wait_for_room(answer)
-                # A new leader counts what comes too late, and drops it.
+                # If another process leads by now, it counts the result and drops it.
                 self._broker.send_answer(max(self._token, answer.token), answer)
             except Unavailable:
                 if self._leaving is not None:
@@ -137,14 +143,14 @@ class Membership:
         while not self._closing.is_set():
             self._wake.clear()
             try:
-                self._look()
+                self._heartbeat()
             except Unavailable as error:
                 self._fail(error.reason)
             except BaseException as error:  # noqa: BLE001 - the top of a thread
                 log_failure("announcing this worker", error)
             self._wake.wait(BUSY_SECONDS if self._busy else IDLE_SECONDS)
 
-    def _look(self) -> None:
+    def _heartbeat(self) -> None:
         with self._lock:
             tasks, token = list(self._busy), self._token
             self._beat += 1
@@ -156,7 +162,7 @@ class Membership:
             self.unreachable = None
         with self._lock:
             self._ending.update(task for task in ending if task in self._busy)
-        if leading is None or leading.token < self._token:  # that of a leader that was stopped for a while
+        if leading is None or leading.token < self._token:  # the record of an earlier leader
             return
         if leading.token != self._token:
             log.info("working for the leader on %s", leading.host)

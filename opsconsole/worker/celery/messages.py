@@ -9,9 +9,9 @@ import msgspec
 from opsconsole.worker.messages import Result
 
 
-class Leading(msgspec.Struct, frozen=True):
-    """Who leads, and what workers must have in common with it: the version, and digests of the code and of the settings
-    of jobs.
+class LeaderRecord(msgspec.Struct, frozen=True):
+    """The leader, and what its workers must have in common with it: the version, and digests of the code and of the
+    job settings.
     """
 
     token: int
@@ -21,9 +21,9 @@ class Leading(msgspec.Struct, frozen=True):
     settings: str
 
 
-class Attachment(msgspec.Struct, frozen=True):
-    """An attached worker, which writes this regularly: `beat` grows each time. `slots` is how many tasks it executes at
-    once, `busy` has the tasks that it has begun.
+class WorkerRecord(msgspec.Struct, frozen=True):
+    """An attached worker, as it announces itself; `beat` grows each time. `slots` is how many tasks it executes at
+    once, `busy` are the tasks that it has begun.
     """
 
     id: str
@@ -37,7 +37,7 @@ class Attachment(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A result, and the task and fencing token that it is for. `page` counts the answers to a planning from 0."""
+    """A result, with its task and that leader's fencing token. `page` counts the answers to a planning from 0."""
 
     token: int
     task: str
@@ -45,15 +45,15 @@ class Answer(msgspec.Struct, frozen=True):
     result: Result
 
 
-class Seen(msgspec.Struct, frozen=True):
-    """What the leader found in the broker: the attached workers by id, who has begun which of its tasks, and the number
-    of messages that no worker has received.
+class BrokerState(msgspec.Struct, frozen=True):
+    """The broker as the leader has read it: the attached workers by id, the worker that has begun each of its tasks,
+    and the number of messages that no worker has received.
     """
 
-    workers: dict[str, Attachment]
+    workers: dict[str, WorkerRecord]
     claims: dict[str, str]
     waiting: int
 
     def holder_of(self, task: str) -> str | None:
-        """The worker that has begun a task. A broker that has lost its data does not have the claim."""
+        """The worker that has begun a task. A broker that lost its data no longer has the claim."""
         return self.claims.get(task) or next((each.id for each in self.workers.values() if task in each.busy), None)

@@ -92,7 +92,7 @@ class Slot:
 
 
 def _last_answers(worker: Worker) -> Iterator[Result]:
-    """What a process that has ended had answered, and that its work is lost if that is not all."""
+    """The last answers of a process that has ended, and a lost result if the work is not complete."""
     try:
         while answers := worker.read():
             yield from _results(answers)

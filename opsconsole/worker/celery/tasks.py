@@ -1,4 +1,4 @@
-"""The tasks that a leader has sent, and when one of them is lost: decisions over values."""
+"""Decides when a task that was sent to a worker is lost, and has to be sent again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from opsconsole.authoring.batch import Batch
 from opsconsole.core import clock
-from opsconsole.worker.celery.messages import Attachment, Seen
+from opsconsole.worker.celery.messages import BrokerState, WorkerRecord
 from opsconsole.worker.messages import Work
 
 UNCLAIMED_SECONDS = 5.0
@@ -15,11 +15,11 @@ UNCLAIMED_SECONDS = 5.0
 UNANSWERED_SECONDS = 5.0
 """A result that does not arrive this long after its worker has finished is lost."""
 LATE_SECONDS = 15.0
-"""A worker ends a batch at its timeout. One that has not this long after it is stuck."""
+"""A worker ends a batch at its timeout. If it has not done so this long after, it is stuck."""
 GONE_SECONDS = 1.0
-"""A worker that is silent is given up this long after the lease under which it works is over."""
+"""A silent worker counts as lost this long after its leader's lease is over."""
 MAX_SENT = 3
-"""A batch whose worker is lost this often counts as the one that ended it."""
+"""A batch whose worker is lost this often is taken for the cause."""
 
 
 class Trouble(StrEnum):
@@ -33,9 +33,9 @@ class Trouble(StrEnum):
 
 @dataclass
 class Task:
-    """Work that was sent, as the `sent`-th message for it. Times are of the steady clock: `progressed` is when it was
-    sent, begun, or its last page came. `holder` is the worker that has begun it, `finished` when that worker had
-    finished although no result had come; `stopped` is when it was to be ended.
+    """Work that was sent `sent` times. Times are of the steady clock: `progressed` is when the task was sent, was
+    begun, or returned its last page. `holder` is the worker that has begun it. `finished` is when that worker was
+    first found to have finished, while its result had not arrived. `stopped` is when the task was requested to end.
     """
 
     id: str
@@ -54,21 +54,21 @@ class Task:
         """Whether another worker may begin it from the start: the leader has no part of its answer yet."""
         return self.pages == 0 and (self.sent < MAX_SENT or not isinstance(self.work, Batch))
 
-    def observe(self, seen: Seen, now: float) -> Trouble | None:
-        """Notes what the broker shows of this task; returns why it has to be sent again, if it has."""
-        holder = seen.holder_of(self.id)
+    def observe(self, state: BrokerState, now: float) -> Trouble | None:
+        """Updates the task from the state of the broker; returns why it has to be sent again, or None."""
+        holder = state.holder_of(self.id)
         if holder is None and self.holder is None:
-            is_lost = seen.waiting == 0 and now - self.progressed > UNCLAIMED_SECONDS
+            is_lost = state.waiting == 0 and now - self.progressed > UNCLAIMED_SECONDS
             return Trouble.MESSAGE_LOST if is_lost else None
         is_new = self.holder is None
         self.holder = self.holder or holder
-        worker = seen.workers.get(self.holder or "")
+        worker = state.workers.get(self.holder or "")
         if worker is None:
             return Trouble.WORKER_LOST
         self.holder_host = worker.host
         if is_new:
             self.progressed, self.holder_beat = now, worker.beat
-        # What it wrote before it began the task, or while it began it, does not name the task.
+        # Records written before the task was begun, or while it was, do not name it.
         if self.id in worker.busy or worker.beat <= self.holder_beat + 1:
             self.finished = None
         else:
@@ -80,21 +80,21 @@ class Task:
 
 
 class Roster:
-    """The workers that are alive: those whose beat has grown within `seconds`, by the leader's clock. That a worker is
-    not in the broker means nothing, as the broker may have lost its data.
+    """The workers that are alive: those whose beat has grown within `seconds`, by the leader's clock. A worker without
+    a record may still be alive, because the broker may have lost its data.
     """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._known: dict[str, tuple[Attachment, float]] = {}
+        self._known: dict[str, tuple[WorkerRecord, float]] = {}
 
-    def update(self, seen: Seen, now: float) -> Seen:
-        """What was seen, with the workers that are alive. One that has begun a task is, when it was never seen."""
-        for task, holder in seen.claims.items():
-            self._known.setdefault(holder, (Attachment(holder, "", "", 0, clock.now(), 0, [task]), now))
-        for each in seen.workers.values():
+    def update(self, state: BrokerState, now: float) -> BrokerState:
+        """The state with the workers that are alive. One without a record is alive if it has claimed a task."""
+        for task, holder in state.claims.items():
+            self._known.setdefault(holder, (WorkerRecord(holder, "", "", 0, clock.now(), 0, [task]), now))
+        for each in state.workers.values():
             known = self._known.get(each.id)
             if known is None or known[0].beat != each.beat:
                 self._known[each.id] = (each, now)
         self._known = {id_: known for id_, known in self._known.items() if now - known[1] <= self._seconds}
-        return Seen({id_: each for id_, (each, _) in self._known.items()}, seen.claims, seen.waiting)
+        return BrokerState({id_: each for id_, (each, _) in self._known.items()}, state.claims, state.waiting)

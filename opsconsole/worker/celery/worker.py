@@ -28,7 +28,7 @@ from opsconsole.worker.celery.app import celery_app, register
 from opsconsole.worker.celery.broker import Broker
 from opsconsole.worker.celery.fingerprint import leading, problem
 from opsconsole.worker.celery.membership import Membership
-from opsconsole.worker.celery.messages import Answer, Attachment
+from opsconsole.worker.celery.messages import Answer, WorkerRecord
 from opsconsole.worker.celery.slot import CannotStart, Slot
 from opsconsole.worker.descendants import end_abandoned
 from opsconsole.worker.handle import lost
@@ -41,7 +41,7 @@ GRACE_SECONDS = 10.0
 RECONNECT_SECONDS = 0.5
 MAX_FAILED_STARTS = 3
 FAILED_START_SECONDS = 1.0
-"""How long a slot whose process cannot start leaves its tasks to others."""
+"""How long a slot takes no tasks after its process could not start."""
 
 _work: msgspec.json.Decoder[Work] = msgspec.json.Decoder(Batch | Planning)
 
@@ -64,7 +64,7 @@ class CeleryWorker:
         lease = LeaseDeadline()
         self._slots: SimpleQueue[Slot] = SimpleQueue()
         self._all_slots = [Slot(settings.for_workers(), settings.folder / "workers.log", lease) for _ in range(slots)]
-        own = Attachment(uuid4().hex[:12], settings.actor.name, settings.host, os.getpid(), clock.now(), slots)
+        own = WorkerRecord(uuid4().hex[:12], settings.actor.name, settings.host, os.getpid(), clock.now(), slots)
         seconds = settings.engine.lease_seconds
         self._membership = Membership(self._broker, own, installation, lease, lease_seconds=seconds)
         self._failed_starts = 0
@@ -91,7 +91,7 @@ class CeleryWorker:
         self._thread.start()
 
     def check(self) -> None:
-        """Raises what this worker cannot continue for."""
+        """Raises the error that ends this worker, if there is one."""
         if self._membership.refused is not None:
             raise BadSettings([self._membership.refused])
         if self._failed_starts >= MAX_FAILED_STARTS:

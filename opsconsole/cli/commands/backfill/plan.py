@@ -37,7 +37,7 @@ class OnlyType(click.ParamType[Only]):
             self.fail(error.sentence, param, ctx)
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002 - of click
-        """How it is shown in help."""
+        """The placeholder in help."""
         return "|".join(map(str, Only))
 
     def shell_complete(
@@ -46,7 +46,7 @@ class OnlyType(click.ParamType[Only]):
         param: click.Parameter,  # noqa: ARG002 - of click
         incomplete: str,
     ) -> list[CompletionItem]:
-        """What can follow the last comma."""
+        """The words that can follow the last comma."""
         before, comma, typed = incomplete.rpartition(",")
         return [CompletionItem(f"{before}{comma}{each}") for each in Only if str(each).startswith(typed)]
 
@@ -59,7 +59,7 @@ only_option = click.option(
     type=OnlyType(),
     default=str(Only.MISSING),
     show_default=True,
-    help="Select windows without a run, with outdated results, with failed items, several with commas, or all.",
+    help="Windows to select: without a run, with outdated results, with failed items, or all. Combine with commas.",
 )
 newest_first_option = click.option("--newest-first", is_flag=True, help="Run the newest windows first.")
 at_once_option = click.option(

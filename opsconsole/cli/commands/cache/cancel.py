@@ -17,10 +17,9 @@ from opsconsole.cli.session import open_service
 @json_option
 @click.pass_obj
 def command(options: Options, number: int | None, as_json: bool) -> None:
-    """Cancel a clearing of the cache: the one of this command, or the newest one.
+    """Cancel a clearing of the cache: the one that COMMAND started, or the newest one.
 
-    Keys that it has cleared by then stay cleared; `opsconsole audit` shows how many. Exit code 4 means that none is
-    running.
+    Keys that are already cleared stay cleared; `opsconsole audit` shows how many. Exit code 4: no clearing is running.
 
     \b
     Examples:

@@ -55,8 +55,8 @@ def command(
 
     A key has to match every option that is given. Only keys of declared families are cleared; families without such an
     id in their keys are skipped. The keys are counted first, and you are asked to confirm: in production, and above
-    1,000 keys, by typing a name. If many more keys match by then, nothing is cleared. Ctrl+C cancels the clearing, and
-    prints what was cleared until then; the exit code is 130.
+    1,000 keys, by typing a name. If many more keys match by then, nothing is cleared. Ctrl+C cancels the clearing and
+    prints what was cleared so far; the exit code is 130.
 
     \b
     Examples:

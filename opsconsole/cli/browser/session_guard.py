@@ -1,4 +1,4 @@
-"""Who may use the console in a browser: whoever has opened an address with a token, until the session ends."""
+"""Admits browsers that opened an address with a token, until their session ends."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-"""The page's own scripts are inline. No other origin may load, embed or be told anything of it."""
+"""The page's own scripts are inline. No other origin may load or embed the page, or receive its address."""
 
 SIGNED_IN = '<!DOCTYPE html><meta http-equiv="refresh" content="0; url=/"><title>opsconsole</title>'
 
 
-class Gate:
+class SessionGuard:
     """Lets requests pass that name this server's own `origin`, such as `http://127.0.0.1:8000`, and have a session.
 
     A session begins with a token, which works once. `issued` is called with the address of the next one.
