@@ -75,7 +75,7 @@ Examples:
 URL_HINTS = {
     dependency: f"; check {dependency}.url, which `opsconsole check` prints"
     for dependency in ("store", "data", "redis")
-}
+} | {"broker": "; check celery.broker_url, which `opsconsole check` prints"}
 """What to do about a dependency that is unreachable."""
 
 

@@ -18,9 +18,9 @@ NO_REDIS = "unix:///nowhere/redis.sock"
     [
         (
             {"OPSCONSOLE_ENGINE__EXECUTOR": "processes"},
-            'engine.executor is processes, and only "celery" has workers of its own',
+            'engine.executor is processes, and the leader executes its jobs itself; set it to "celery"',
         ),
-        ({}, "the broker is unreachable: the connection was refused or closed"),
+        ({}, "the broker is unreachable: the connection was refused or closed; check celery.broker_url"),
     ],
 )
 def test_a_worker_refuses_to_start_without_broker_or_library(

@@ -74,7 +74,9 @@ class SessionGuard:
         page of another site had the link, the browser would not send the cookie along.
         """
         if not hmac.compare_digest(_digest(request.query["token"]), self._token):
-            return _refusal(401, "this address has been used; open the newest one that `opsconsole serve` has printed")
+            return _refusal(
+                401, "this address is wrong or has been used; open the newest one that `opsconsole serve` has printed"
+            )
         self.issue()
         session = secrets.token_urlsafe(32)
         while len(self._sessions) >= MAX_SESSIONS:

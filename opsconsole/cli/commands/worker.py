@@ -79,4 +79,5 @@ def command(options: Options, slots: int | None, log_text: bool) -> None:
 def require_celery(settings: Settings) -> None:
     """Raises BadSettings unless this installation executes batches with Celery."""
     if settings.engine.executor != "celery":
-        raise BadSettings([f'engine.executor is {settings.engine.executor}, and only "celery" has workers of its own'])
+        problem = f"engine.executor is {settings.engine.executor}, and the leader executes its jobs itself"
+        raise BadSettings([f'{problem}; set it to "celery" here and there for workers of their own'])
