@@ -26,7 +26,12 @@ wait_option = click.option(
 
 
 def the_run(words: Sequence[str]) -> int | None:
-    """The number of a run, if that is all that was typed: `41`, `#41`, `4,790`; otherwise the words are a filter."""
+    """The number of a run, if that is all that was typed: `41`, `#41`, `4,790`; otherwise the words are a filter.
+
+    Raises UsageError for words without a character, such as an unset variable in quotes: they would match every run.
+    """
+    if words and not any(word.strip() for word in words):
+        raise click.UsageError("an empty filter matches every run; give a run's number or a filter")
     number = words[0].removeprefix("#").replace(",", "") if len(words) == 1 else ""
     return int(number) if number.isascii() and number.isdecimal() else None
 

@@ -86,7 +86,7 @@ class Queries:
 
     def runs(self, *, limit: int, job: str | None = None, states: Sequence[RunState] | None = None) -> list[Run]:
         """Runs, newest first."""
-        name = self._backend.catalog.find(job).name if job else None
+        name = self._backend.catalog.find(job).name if job is not None else None
         with self._backend.reading() as db:
             return runs.newest(db, limit=limit, job=name, states=states)
 

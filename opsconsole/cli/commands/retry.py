@@ -83,7 +83,8 @@ def command(
       opsconsole retry --job attempts.cache_day --state failed --since 7d --dry-run
     """
     run_number = the_run(words)
-    if bool(job or states or since or until) == (run_number is not None) and not (words and run_number is None):
+    has_options = bool(states) or any(option is not None for option in (job, since, until))
+    if has_options == (run_number is not None) and not (words and run_number is None):
         raise click.UsageError("give either a run number, or a filter, --job, --state, --since or --until")
     with open_service(load_settings(options), note=wait) as service:
         if run_number is not None and dry_run:
@@ -97,7 +98,7 @@ def command(
         else:
             place, at = service.queries.zone(job), now()
             only = RunSearch(
-                jobs=(service.catalog.find(job).name,) if job else None,
+                jobs=(service.catalog.find(job).name,) if job is not None else None,
                 states=tuple(RunState(state) for state in states) or None,
                 since=past_time("--since", since, place, at),
                 until=past_time("--until", until, place, at),

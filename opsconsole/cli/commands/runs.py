@@ -66,7 +66,7 @@ def command(
         search = service.history.parsed(" ".join(words))
         place, at = service.queries.zone(job), now()
         only = RunSearch(
-            jobs=(service.catalog.find(job).name,) if job else None,
+            jobs=(service.catalog.find(job).name,) if job is not None else None,
             states=tuple(RunState(state) for state in states) or None,
             triggers=tuple(Trigger(trigger) for trigger in triggers) or None,
             person=person,
