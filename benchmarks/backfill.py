@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from statistics import median
 
 from benchmarks.bare import reporting as bare
 from benchmarks.engine import RunningEngine
@@ -30,11 +29,6 @@ class Backfilled:
     bare: list[float] = field(default_factory=list)
     engine_seconds: list[float] = field(default_factory=list)
     planning: list[float] = field(default_factory=list)
-
-    @property
-    def ratio(self) -> float:
-        """The time of the backfill relative to the bare baseline."""
-        return median(self.engine_seconds) / median(self.bare)
 
 
 def measure(env: Environment, engine: RunningEngine, until: date, days: int, rounds: int) -> Backfilled:

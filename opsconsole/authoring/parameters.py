@@ -15,7 +15,7 @@ from opsconsole.core.bounds import MAX_LINE, json_problem, name_problem, shown, 
 from opsconsole.core.errors import Exit, OpsconsoleError
 from opsconsole.core.sections import expected
 
-MOST = 20
+MAX_FIELDS = 20
 """The parameters of a job: a dialog has a field for each."""
 
 
@@ -50,8 +50,8 @@ def definition_problem(kind: object) -> str | None:
         fields = msgspec.structs.fields(kind)
     except (NameError, TypeError) as error:
         return f"has types that cannot be read: {error}"
-    if len(fields) > MOST:
-        return f"must have at most {MOST} fields, not {len(fields)}"
+    if len(fields) > MAX_FIELDS:
+        return f"must have at most {MAX_FIELDS} fields, not {len(fields)}"
     for field in fields:
         if problem := name_problem(field.name):
             return f"{field.name} {problem}"

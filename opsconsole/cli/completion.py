@@ -1,6 +1,6 @@
-"""What shells complete in place of arguments: names and numbers from the store, read in a fraction of a second.
+"""Completes arguments in shells: names and numbers from the store, read in a fraction of a second.
 
-Whatever goes wrong, such as a store that does not exist, completes nothing: there is no place for a message.
+On any error, such as a store that does not exist, nothing is completed: a shell has no place for a message.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from opsconsole.store.names import Numbered
 
 COMPLETE_VARIABLE = "_OPSCONSOLE_COMPLETE"
-MOST = 50
-"""Numbers that are offered."""
+MAX_OFFERED = 50
+"""The most numbers that are offered."""
 SECONDS = 1.0
 """How long a database may take to answer."""
 _PLAIN = re.compile(r"[\w.:-]+")
-"""What no shell takes for anything but a word."""
+"""Words without characters that have a meaning in a shell."""
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ def complete_alert(ctx: click.Context, _parameter: click.Parameter, incomplete: 
     def query(db: Connection) -> Sequence[Numbered]:
         from opsconsole.store.names import open_alerts
 
-        return open_alerts(db, MOST)
+        return open_alerts(db, MAX_OFFERED)
 
     return _numbers(_read(ctx, query), incomplete)
 
@@ -81,7 +81,7 @@ def complete_plan(ctx: click.Context, _parameter: click.Parameter, incomplete: s
 
 
 def complete_filter(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The words of a filter of runs that are no data: jobs, states, and a few days."""
+    """The words of a filter of runs that are not user data: jobs, states, and a few days."""
     return _words([*_jobs(ctx), *RunState, "today", "yesterday", "mine", "by", "since"], incomplete)
 
 
@@ -104,7 +104,7 @@ def _runs(ctx: click.Context, incomplete: str, states: Collection[str] | None = 
     def query(db: Connection) -> Sequence[Numbered]:
         from opsconsole.store.names import newest_runs
 
-        return newest_runs(db, MOST, states)
+        return newest_runs(db, MAX_OFFERED, states)
 
     return _numbers(_read(ctx, query), incomplete)
 
@@ -113,7 +113,7 @@ def _backfills(ctx: click.Context, incomplete: str, states: Collection[str] | No
     def query(db: Connection) -> Sequence[Numbered]:
         from opsconsole.store.names import newest_backfills
 
-        return newest_backfills(db, MOST, states)
+        return newest_backfills(db, MAX_OFFERED, states)
 
     return _numbers(_read(ctx, query), incomplete)
 
@@ -144,7 +144,7 @@ def _numbers(rows: Iterable[Numbered], incomplete: str) -> list[CompletionItem]:
 
 
 def _read(ctx: click.Context, query: Callable[[Connection], Sequence[T]]) -> Sequence[T]:
-    """What a query finds in the store; nothing when anything goes wrong."""
+    """The result of a query of the store; nothing on any error."""
     logging.disable()
     try:
         given = {name: value for name, value in ctx.find_root().params.items() if value is not None}

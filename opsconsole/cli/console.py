@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SNAPSHOT_SECONDS = 2.0
-"""How long the engine waits for the first Snapshot: what it loads would slow that down."""
+"""How long the engine waits for the first Snapshot, which its imports would delay."""
 HANGUP = 128 + signal.SIGHUP
 
 

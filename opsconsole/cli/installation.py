@@ -63,10 +63,10 @@ def find_notes(settings: Settings) -> list[str]:
 
 
 def _unused_variables(env: Mapping[str, str]) -> Iterator[str]:
-    """The variables that are set and that nothing reads, by name alone: they may have secrets."""
+    """The names of variables that are set but no longer used; their values may be secrets."""
     for name in NO_LONGER_NEEDED:
         if env.get(name):
-            yield f"{name} is set and no longer needed: nothing reads it; remove it, as it may be a secret"
+            yield f"{name} is set, but no longer used; remove it, as it may contain a secret"
 
 
 def run_migrations(settings: Settings, *, with_data: bool) -> Iterator[str]:

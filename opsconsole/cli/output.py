@@ -51,7 +51,7 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[object]], *, right:
 
 
 def fitting(widths: Sequence[int], room: int) -> list[int]:
-    """The widths of columns in `room` cells: the widest ones are narrower, but none under LEAST_CELL. The first column,
+    """The widths of columns in `room` cells: the widest ones are narrower, but none below LEAST_CELL. The first column,
     which says what a row is about, is cut last.
     """
     found, spaces = list(widths), 2 * (len(widths) - 1)

@@ -1,4 +1,4 @@
-"""What a headless process reports to its service manager: whether it is ready, and whether it plans the schedule."""
+"""Reports to the service manager whether a headless process is ready, and whether it plans the schedule."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ServiceReports:
         self._reported = ""
 
     def report(self) -> None:
-        """Reports what has changed, and that the schedule is still being planned. Call it about once a second."""
+        """Reports a changed status, and that the schedule is still planned. Call it about once a second."""
         if self._manager is None:
             return
         statuses = {status.work: status for status in self._engine.status()} if self._engine is not None else {}
@@ -57,7 +57,7 @@ class ServiceReports:
             self._manager.stopping()
 
     def _can_work(self, statuses: dict[str, Status]) -> bool:
-        """Whether it leads, or has found out that another process does."""
+        """Whether it leads, or stands by for another leader."""
         if self._engine is None or self._engine.is_leading:
             return True
         loop = statuses[Work.ENGINE]

@@ -79,7 +79,7 @@ def open_service(
             wait_for_redis()
             service = Service(complete, store, jobs, supervisor=supervisor)
             try:
-                with suppress(Unavailable):  # whoever needs the store reports it
+                with suppress(Unavailable):  # reported when the store is used
                     service.apply_schedules()
                 yield service
             finally:

@@ -61,11 +61,11 @@ if TYPE_CHECKING:
 FILE = "opsconsole.toml"
 PREFIX = "OPSCONSOLE_"
 NO_LONGER_NEEDED = ("SUPABASE_SERVICE_ROLE_KEY", "NEXT_PUBLIC_APP_URL")
-"""Variables of what opsconsole replaces. Nothing reads them: jobs use `DATABASE_URL`."""
+"""Variables of the program that opsconsole replaces. They are not read: jobs use `DATABASE_URL`."""
 BROWSER_SESSION = "OPSCONSOLE_BROWSER_SESSION"
 """The number and the address of the browser that shows a console: `2 127.0.0.1`."""
 OTHER_VARIABLES = ("OPSCONSOLE_TRUST", "OPSCONSOLE_WORKER", BROWSER_SESSION)
-"""Variables that are no settings: of an option, the mark of the processes that a worker started, and a browser's."""
+"""Variables that are not settings: of an option, of processes that a worker started, and of browsers."""
 DEFAULT_PACKS = ("jobs.attempts", "jobs.exams", "jobs.game", "jobs.practice", "jobs.reporting")
 LEAST_WORKER_MB = 256
 """Less memory than this is not enough to load the packs."""

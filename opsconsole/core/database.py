@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 SQLITE_BUSY_SECONDS = 5
 _LOCK_POLL_SECONDS = 0.001
-"""Between two tries to take SQLite's write lock; ten times as long after `_SHORT_WAIT_SECONDS`."""
+"""The time between two attempts to take SQLite's write lock; ten times as long after `_SHORT_WAIT_SECONDS`."""
 _SHORT_WAIT_SECONDS = 0.2
 UTF8 = "UTF8"
 

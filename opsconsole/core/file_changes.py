@@ -13,7 +13,7 @@ from opsconsole.core.database import Database
 
 
 class FileChanges:
-    """What a poll asks before it queries a database: a look takes microseconds, and nothing is missed. Thread-safe.
+    """Finds out in microseconds whether a database has to be queried again. Misses no change. Thread-safe.
 
     A PostgreSQL database counts as changed each time.
     """
@@ -25,7 +25,7 @@ class FileChanges:
         self._version: int | None = None
 
     def has_changed(self) -> bool:
-        """Whether a transaction was committed since the last call. True, too, when that cannot be found out."""
+        """Whether a transaction was committed since the last call; also True if that cannot be determined."""
         if not self._database.is_sqlite:
             return True
         with self._lock:
@@ -45,7 +45,7 @@ class FileChanges:
         if self._connection is None:
             pooled = self._database.engine.raw_connection()
             self._connection = pooled.driver_connection
-            pooled.detach()  # the figure belongs to one connection, and does not count what that one has written
+            pooled.detach()  # each connection has its own version, which its own writes do not change
         found: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
         return found
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 VARIABLES = ("ANTHROPIC_API_KEY", "CRON_SECRET", "DATABASE_URL", "REDIS_URL", "SENTRY_DSN")
 MAX_BYTES = 65_536
-"""A file that is larger is no secret."""
+"""Larger files are refused: they cannot be secrets."""
 
 
 def with_files(environ: Mapping[str, str], problems: list[str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What this process reports to the service manager that started it: sd_notify of systemd, over its datagram socket."""
+"""Reports to the service manager that started this process: systemd's sd_notify protocol, over a datagram socket."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ServiceManager:
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Self | None:
-        """The one that the environment names; None if there is none."""
+        """The service manager in these variables; None without one."""
         name = environ.get("NOTIFY_SOCKET", "")
         if not name.startswith(("/", "@")):
             return None
@@ -49,11 +49,11 @@ class ServiceManager:
         self._send("READY=1", _status(status))
 
     def status(self, status: str) -> None:
-        """What this process does, as one line for people."""
+        """A line about this process, which `systemctl status` shows."""
         self._send(_status(status))
 
     def alive(self) -> None:
-        """This process does its work: the watchdog starts to wait again."""
+        """This process works: restarts the watchdog's timer."""
         self._send("WATCHDOG=1")
 
     def reloading(self) -> None:

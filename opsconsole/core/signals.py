@@ -54,8 +54,8 @@ def keep_hangups() -> SimpleQueue[int]:
 
 
 def end_at_once() -> None:
-    """From now on an ending signal ends this process and closes nothing: for one whose thread waits for input, which
-    nothing interrupts.
+    """Makes ending signals end this process at once, without closing anything: for a process that waits for input in a
+    thread, which cannot be interrupted.
     """
     for number in ENDING:
         signal.signal(number, _end)

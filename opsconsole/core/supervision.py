@@ -168,7 +168,7 @@ class Loop:
         self._wake.set()
 
     def pause(self, seconds: float) -> None:
-        """Waits within a step; not when it is to stop."""
+        """Waits within a step, unless the loop is stopping."""
         self._stopping.wait(seconds)
 
     def request_stop(self) -> None:

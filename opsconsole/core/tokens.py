@@ -40,13 +40,13 @@ def read_tokens(given: object, env: Mapping[str, str], problems: list[str]) -> t
             continue
         twin = taken.setdefault(token.secret.reveal(), name)
         if twin != name:
-            problems.append(f"http.tokens.{name} is the same as {twin}; each needs a secret of its own")
+            problems.append(f"http.tokens.{name} is the same as {twin}; each needs its own secret")
         found.append(token)
     return tuple(found)
 
 
 def token_warnings(tokens: tuple[Token, ...]) -> Iterator[str]:
-    """What works and should be changed all the same."""
+    """Warnings about tokens that work, but should be changed."""
     for token in tokens:
         file = Path(token.source)
         if file.is_absolute() and is_readable_by_others(file):

@@ -130,7 +130,7 @@ def unacknowledge(call: Call, request: UnackRequest) -> Sent:
 
 
 def silence(call: Call, request: SilenceRequest) -> Sent:
-    """Sends nothing about an alert, a job, a pack or a rule for a while."""
+    """Stops notifications about an alert, a job, a pack or a rule for a while."""
     now = call.service.now()
     end = until(request.for_, request.until, zone("UTC"), now) or now + DEFAULT_SILENCE
     return done(call.alerts.silence(request.target, until=end, note=request.note))

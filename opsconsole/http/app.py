@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 SERVICE_THREADS = 2
 """Fewer than the store has connections: the engine needs the others."""
 SLOW_THREADS = 1
-"""For what scans Redis or counts items, so that it holds up nothing else."""
+"""Threads for requests that scan Redis or count items, so that others do not wait for them."""
 PACK_THREADS = 5
 """One per connection to the data database."""
 UNIX_ORIGIN = "unix"
@@ -107,7 +107,7 @@ class App:
         return self._resources.reads()
 
     def end_streams(self) -> None:
-        """Ends the responses that would go on until their clients leave. Called in the event loop."""
+        """Ends the responses that otherwise last until their clients leave. Called in the event loop."""
         self._events.end()
 
     def close(self) -> None:

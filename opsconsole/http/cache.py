@@ -63,7 +63,7 @@ class KeysAnswer(Answer, frozen=True, kw_only=True):
 
 
 class CancelClearingRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which clearing stops, by the number of its command: the newest one without it."""
+    """Which clearing stops, by the number of its command; the newest one by default."""
 
     command: Number | None = None
 
@@ -85,7 +85,7 @@ def list_families(call: Call, request: FamiliesRequest) -> FamiliesAnswer:
 
 
 def count_keys(call: Call, request: KeysRequest) -> KeysAnswer:
-    """Counts the keys that a clearing would remove. Removes nothing."""
+    """Counts the keys that a request to clear them would remove. Removes nothing."""
     counted = [*call.service.cache.count_keys(request.conditions)][-1]
     return KeysAnswer(
         keys=counted.total,

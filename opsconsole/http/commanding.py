@@ -37,7 +37,7 @@ class Commanding:
         self._waiting = 0
 
     async def answer(self, actor: Actor, send: Callable[[], Sent]) -> Answer:
-        """Requests the command of `actor` that `send` sends, and answers with its outcome. Raises OpsconsoleError:
+        """Requests a command of `actor` by calling `send`, and answers with its outcome. Raises OpsconsoleError:
         HttpError when no process leads, NotAllowed at once for an actor who may only view, and CommandRefused with the
         leader's reason.
         """

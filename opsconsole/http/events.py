@@ -1,4 +1,4 @@
-"""Server-sent events: what changes, to a bounded number of clients, from a bounded memory."""
+"""Sends changes as server-sent events, to a bounded number of clients, from a bounded memory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 PATH = "/api/events"
 MAX_CLIENTS = 32
 KEPT = 1000
-"""Events that a client may be behind. One that is further behind gets the state instead."""
+"""How many events a client may be behind. One that is further behind gets the state instead."""
 A_CHUNK = 100
 POLL_SECONDS = 1.0
 HEARTBEAT_SECONDS = 15.0
@@ -41,14 +41,14 @@ _HEADERS = [
 
 
 class EventStreams:
-    """Reads the changes while there are clients, and keeps the last ones. Each client has only its place among them, so
-    that a slow one costs nothing. Used by one event loop.
+    """Reads the changes while there are clients, and keeps the last ones. A client is only a position among them, so
+    a slow one costs nothing. Used by one event loop.
     """
 
     def __init__(self, live: LiveEvents, in_thread: RunInThread, count_clients: Callable[[int], None]) -> None:
         self._live, self._in_thread, self._count_clients = live, in_thread, count_clients
         self._life = uuid.uuid4().hex[:8]
-        """In the id of each event: those of an earlier process mean nothing to this one."""
+        """Part of the id of each event: ids of an earlier process are not valid in this one."""
         self._kept: deque[bytes] = deque(maxlen=KEPT)
         self._number = 0
         self._changed = asyncio.Event()
@@ -103,7 +103,7 @@ class EventStreams:
     # --- reading ------------------------------------------------------------------------------------------------
 
     async def _started_reading(self) -> None:
-        """Reads what is now, unless other clients have it read already."""
+        """Reads the current state, unless this was already done for other clients."""
         if self._reading is None or self._reading.done():
             await self._read()
             self._reading = asyncio.create_task(self._read_repeatedly())
@@ -129,7 +129,7 @@ class EventStreams:
     # --- texts --------------------------------------------------------------------------------------------------
 
     def _place(self, last: str) -> int | None:
-        """After which event a client continues; None if that is not known."""
+        """The event after which a client continues; None if that is not available."""
         life, _, number = last.partition("-")
         if life != self._life or not (number.isascii() and number.isdigit() and len(number) < 20):
             return None
@@ -140,7 +140,7 @@ class EventStreams:
         return f"id: {self._life}-{number}\nevent: {event.kind}\ndata: {data}\n\n".encode()
 
     def _encoded_state(self, number: int) -> Iterator[bytes]:
-        """What a client that is new, or too far behind, starts from."""
+        """The state from which a client starts that is new or too far behind."""
         yield f"id: {self._life}-{number}\nevent: state\ndata: {{}}\n\n".encode()
         events = iter(self._live.state())
         while part := list(islice(events, A_CHUNK)):

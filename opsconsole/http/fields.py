@@ -93,7 +93,7 @@ def _texts(value: Any) -> list[str]:
 
 
 def expected(kind: Any) -> str:
-    """What a field must be, in words: `a whole number from 1 to 1,000`."""
+    """The expected value of a field in words: `a whole number from 1 to 1,000`."""
     return _words(schema_of(kind))
 
 
@@ -147,7 +147,7 @@ def past_time(name: str, text: str | None, place: ZoneInfo, now: datetime) -> da
 
 
 def until(length: str | None, end: str | None, place: ZoneInfo, now: datetime) -> datetime | None:
-    """When something ends that lasts for the duration in the field `for`, or until the time in the field `until`; None
+    """The end of something that lasts for the duration in the field `for`, or until the time in the field `until`; None
     without both. Raises HttpError.
     """
     if length is not None and end is not None:

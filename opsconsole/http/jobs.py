@@ -136,7 +136,7 @@ class ScheduleRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ResetScheduleRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which job gets the schedule of code and configuration again."""
+    """Which job returns to the schedule in code and configuration."""
 
     job: Name
     note: Note = ""
@@ -223,7 +223,7 @@ def schedule(call: Call, request: ScheduleRequest) -> Sent:
 
 
 def reset_schedule(call: Call, request: ResetScheduleRequest) -> Sent:
-    """Uses the schedule of code and configuration again."""
+    """Returns a job to the schedule in code and configuration."""
     return done(call.commands.reset_schedule(request.job, note=request.note))
 
 

@@ -174,7 +174,7 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """All metrics in the text format of Prometheus. Blocks: reads the store and Redis."""
-        with self._lock:  # two scrapes at a time would share what is new
+        with self._lock:  # otherwise two scrapes at once would each count a part of the changes
             self._read_store()
             self._read_redis()
             self._read_loops()
@@ -210,19 +210,19 @@ class Metrics:
         self._show(figures, jobs)
 
     def _count(self, figures: Figures, jobs: Mapping[str, object]) -> None:
-        def known(job: str) -> str:
+        def label(job: str) -> str:
             return job if job in jobs else OTHER
 
         for run in figures.ended:
-            self._labelled(RUNS, known(run.job), run.state).inc()
+            self._labelled(RUNS, label(run.job), run.state).inc()
             if run.seconds is not None:
-                self._labelled(DURATION, known(run.job)).observe(max(0.0, run.seconds))
+                self._labelled(DURATION, label(run.job)).observe(max(0.0, run.seconds))
             if run.late_seconds is not None:
                 self._labelled(DELAY).observe(max(0.0, run.late_seconds))
         for (job, outcome), n in figures.items.items():
-            self._labelled(ITEMS, known(job), outcome).inc(max(0, n))
+            self._labelled(ITEMS, label(job), outcome).inc(max(0, n))
         for (job, kind), n in figures.failures.items():
-            self._labelled(FAILURES, known(job), self._bounded(FAILURES, kind)).inc(max(0, n))
+            self._labelled(FAILURES, label(job), self._bounded(FAILURES, kind)).inc(max(0, n))
 
     def _show(self, figures: Figures, jobs: Mapping[str, object]) -> None:
         leader = figures.leader
@@ -273,7 +273,7 @@ class Metrics:
         self._labelled(metric, *values).set(value)
 
     def _set_or_none(self, metric: Metric, value: float | None) -> None:
-        """Sets a gauge; to NaN while its value is not known."""
+        """Sets a gauge; to NaN while its value is unknown."""
         self._set(metric, float("nan") if value is None else value)
 
     def _replace(self, metric: Metric, values: Mapping[tuple[str, ...], float]) -> None:
@@ -283,7 +283,7 @@ class Metrics:
             self._set(metric, value, *labels)
 
     def _advance(self, metric: Metric, total: int | None, *values: str) -> None:
-        """Counts what the total of another server has grown by; after its restart, that starts at 0."""
+        """Adds the growth of a total of another server, which starts at 0 when that server is restarted."""
         if total is None:
             return
         before = self._totals.get((metric, values), total)

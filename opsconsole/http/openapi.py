@@ -39,7 +39,7 @@ ERRORS = {
 
 
 class ErrorDetails(Struct, frozen=True, kw_only=True):
-    """What is wrong: a token, a message for people, and the field of the request that it is about."""
+    """An error: its code, a message for people, and the field of the request that caused it."""
 
     code: str
     message: str

@@ -1,4 +1,4 @@
-"""Routes as values: from one declaration, requests are routed and checked, and the OpenAPI document is made."""
+"""Declares routes: a declaration routes requests, checks them, and describes the route in the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Success = Annotated[bool, Meta(extra_json_schema={"const": True})]
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """What a request that succeeded is answered with."""
+    """The answer to a request that succeeded."""
 
     success: Success = True
 
@@ -48,7 +48,7 @@ class NoFields(Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request of `actor`, whose role the commands check; `key` is what a client sends again when it repeats one."""
+    """A request of `actor`, whose role the commands check; `key` is its idempotency key."""
 
     service: Service
     actor: Actor
@@ -76,14 +76,14 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A command that was requested, and what makes the answer of its outcome, once a leader has carried it out."""
+    """A requested command, and the function that turns its outcome into the answer."""
 
     command: int
     answer: Callable[[Outcome], Answer]
 
 
 class DoneAnswer(Answer, frozen=True, kw_only=True):
-    """What a command did, in words."""
+    """The answer to a command: its outcome as a sentence."""
 
     command: int
     message: str
@@ -121,7 +121,7 @@ class Operation(Generic[R]):
 
     @property
     def tag(self) -> str:
-        """The subject that the document lists it under."""
+        """The subject under which the document lists the route."""
         return self.path.removeprefix("/api/").partition("/")[0]
 
 

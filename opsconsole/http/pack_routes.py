@@ -40,7 +40,7 @@ def resources_for(service: Service, catalog: Catalog) -> Resources:
 
 
 def context_for(service: Service, catalog: Catalog, pack: Pack, resources: Resources) -> ExtensionContext:
-    """What the handlers of a pack receive."""
+    """The context that the handlers of a pack receive."""
     return ExtensionContext(
         resources,
         catalog.options(pack),
@@ -51,7 +51,7 @@ def context_for(service: Service, catalog: Catalog, pack: Pack, resources: Resou
 
 
 def clear_cache(call: Call, fields: Mapping[str, str], request: Request) -> Sent:
-    """Requests that the keys which the body selects are cleared. `fields` has the parts of a key by field of the body.
+    """Requests that the keys selected by the body are cleared. `fields` maps fields of the body to parts of a key.
     Raises HttpError with the field that is missing or wrong.
     """
     return Sent(

@@ -89,10 +89,10 @@ class RequestGuard:
         return Reply.error(401, "unauthorized", "send the secret as `Authorization: Bearer SECRET`")
 
     def _client(self, value: bytes) -> Client | None:
-        """Whose token a header has. Takes as long for any header: each is compared with every token."""
+        """The client whose token a header has. Compares it with every token, so that the duration reveals nothing."""
         scheme, _, token = value.partition(b" ")
         digest = _digest(token.strip(b" "))
-        found = [client for known, client in self._clients if hmac.compare_digest(digest, known)]
+        found = [client for accepted, client in self._clients if hmac.compare_digest(digest, accepted)]
         return found[0] if found and scheme.lower() == b"bearer" else None
 
     def _is_blocked(self, origin: str) -> bool:

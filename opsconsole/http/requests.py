@@ -32,7 +32,7 @@ async def read(request: StarletteRequest) -> Request:
 
 
 def idempotency_key(request: StarletteRequest) -> str | None:
-    """What a client sends again when it repeats a request. Raises HttpError."""
+    """The idempotency key of a request, if it has one. Raises HttpError."""
     keys = request.headers.getlist(KEY_HEADER)
     if not keys:
         return None

@@ -23,7 +23,7 @@ class AttachedWorkers:
         self._known: set[str] = set()
 
     def announce(self) -> None:
-        """Writes who is attached, and removes who no longer is, every few seconds. Raises Fenced."""
+        """Writes the attached workers, and removes those that have left, every few seconds. Raises Fenced."""
         if time.monotonic() - self._written < BEAT.total_seconds():
             return
         workers = self._attached()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import collections
 import time
-from collections import Counter as Tally
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import fields, replace
@@ -210,7 +210,7 @@ class BackgroundTasks:
         selected = ClearFilter(**{each.name: command.arguments.get(each.name) for each in fields(ClearFilter)})
         from opsconsole.cache.clearing import ClearProgress, sweep
 
-        before = Tally(command.outcome.get("families", {}))
+        before = collections.Counter(command.outcome.get("families", {}))
         if self._is_cancelled:
             yield clear_outcome(ClearProgress(before, 0, 0), {})
             return
@@ -227,7 +227,7 @@ class BackgroundTasks:
         cleared = 0
         try:
             for step in sweep(client, declared, selected, remove=True):
-                step = replace(step, found=before + Tally(step.found))
+                step = replace(step, found=before + collections.Counter(step.found))
                 cleared = step.total
                 families = {name: n for name, n in step.found.items() if n}
                 done = {"cleared": cleared, "families": families}

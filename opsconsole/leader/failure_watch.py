@@ -14,7 +14,7 @@ BROKEN_BATCH_SIZE = 20
 
 
 class FailureWatch:
-    """What the results of one run have shown. Times are of the monotonic clock."""
+    """Judges the results of one run. Times are of the monotonic clock."""
 
     def __init__(self) -> None:
         self.unreachable: Unavailable | None = None
@@ -28,22 +28,22 @@ class FailureWatch:
         return self._breaker.allows_request(now)
 
     def record_unreachable(self, dependency: str, result: BatchResult, now: float) -> None:
-        """Notes that a batch could not reach this dependency."""
+        """Records that a batch could not reach this dependency."""
         self._broken_dependency = Unavailable(dependency, result.reason or "", permanent=result.permanent)
         self._breaker.record_failure(now, recovery_of(dependency))
 
     def record_success(self) -> None:
-        """Notes that a batch reached its dependencies."""
+        """Records that a batch reached its dependencies."""
         self._breaker.record_success()
 
     def check(self, now: float) -> None:
-        """Gives up a dependency after a while."""
+        """Sets `unreachable` once a dependency has failed for too long."""
         broken = self._broken_dependency
         if self.unreachable is None and broken and (broken.permanent or self._breaker.has_given_up(now)):
             self.unreachable = broken
 
     def broken_job(self, keys: int, result: BatchResult) -> str | None:
-        """Why the job is broken after this result of a batch with so many keys, if it is."""
+        """Why the job counts as broken after this result of a batch of `keys` items; None if it does not."""
         if result.ok or len(result.kinds) != 1 or len(result.failed) < max(BROKEN_BATCH_SIZE, keys):
             self._broken_streak = ("", 0) if result.ok else self._broken_streak
             return None

@@ -22,7 +22,7 @@ from opsconsole.rules.system_health import degraded, lasting
 from opsconsole.store import Store, job_facts, notifications, set_aside
 
 FRESH = timedelta(seconds=30)
-"""How long facts are judged that nothing has changed since they were read, as far as this process knows."""
+"""How long facts are used again while this process has written nothing that may change them."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""One live run: its planning, its batches and its totals, and what is to be written about it."""
+"""One live run: its planning, its batches and its totals, and the changes that are still to be written."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ MAX_DEATHS = 3
 
 
 class LiveRun:
-    """The state of a running run in memory. What it changes is collected, for the caller to `take_writes`; when that
-    cannot be written, discard the LiveRun: the store has the complete state. `db` is a fenced transaction of the store,
-    in which what was collected before is written.
+    """The state of a running run in memory. Changes are collected until the caller takes them with `take_writes`. If
+    they cannot be written, discard the LiveRun: the store has the complete state. `db` is a fenced transaction of the
+    store, in which the changes collected before are written.
     """
 
     def __init__(self, run: Run, job: Job, *, last_seq: int, waiting: int, at: datetime) -> None:
@@ -300,7 +300,7 @@ class LiveRun:
 
     @property
     def has_writes(self) -> bool:
-        """Whether there is something to be written soon. The starts of batches can wait for it."""
+        """Whether there are changes to write soon. Starts of batches do not count: they are written with others."""
         return self._has_progress or self._writes.start is not None
 
     @property
@@ -309,7 +309,7 @@ class LiveRun:
         return self._queue.has_unsaved_starts
 
     def take_writes(self, at: datetime) -> RunWrites | None:
-        """What is to be written since the last time, if anything."""
+        """The changes since the last call; None without any."""
         if not (self.has_writes or self.has_unsaved_starts):
             return None
         self._writes.started += [(seq, at) for seq in self._queue.save_starts()]

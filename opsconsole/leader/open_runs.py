@@ -11,8 +11,8 @@ from opsconsole.rules.admission import predecessors, startable
 
 
 class OpenRuns:
-    """Knows which run is next when another one has ended, without reading them all again: nobody but the leader changes
-    them. What is queued or stopped meanwhile is noticed when they are read.
+    """Selects the next runs when another one has ended, without reading them all again: only the leader changes them.
+    Runs that were queued or stopped meanwhile are found when the runs are read.
     """
 
     def __init__(self, find: Callable[[str], Job | None]) -> None:
@@ -20,25 +20,25 @@ class OpenRuns:
         self._runs: dict[int, Run] = {}
 
     @property
-    def known(self) -> Mapping[int, Run]:
+    def by_number(self) -> Mapping[int, Run]:
         """The runs by number, in the order in which they start."""
         return self._runs
 
     def replace(self, runs: Iterable[Run]) -> None:
-        """Takes what was read, in this order."""
+        """Replaces the runs by those that were read, in this order."""
         self._runs = {run.id: run for run in runs}
 
     def start(self, run: Run) -> None:
-        """Notes that a run is running."""
+        """Records that a run is running."""
         self._runs[run.id] = run
 
     def end(self, number: int) -> None:
-        """Notes that a run has ended."""
+        """Removes a run that has ended."""
         self._runs.pop(number, None)
 
     def startable(self, now: datetime) -> Iterator[tuple[Run, Sequence[Run]]]:
-        """The runs that may start now, in order; each counts as running for the next ones. With each come the open runs
-        that it was to follow and does not wait for any longer.
+        """The runs that may start now, in order; each counts as running for the next ones. Each comes with the open
+        runs that it was to follow, and no longer waits for.
         """
         listed = list(self._runs.values())
         for run in startable(listed, self._find, now):

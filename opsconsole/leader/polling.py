@@ -11,8 +11,8 @@ from opsconsole.store import Store
 from opsconsole.store.idleness import WorkCheck
 
 POLL_SECONDS, IDLE_SECONDS = 0.5, 1.0
-"""The time between two polls while there is work, and between two checks whether there is any. A request wakes the
-engine; the checks are for the ones whose wake-up was lost."""
+"""The time between two polls while there is work, and between two checks whether there is any. Requests wake the
+engine; the checks find those whose signal was lost."""
 LONGEST_SECONDS = 10.0
 """The longest time between two polls."""
 
@@ -57,4 +57,4 @@ class Polling:
         try:
             return self._check.has_work()
         except SQLAlchemyError:
-            return True  # the poll has the same trouble, and reports it
+            return True  # the poll fails in the same way, and reports it

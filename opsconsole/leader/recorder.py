@@ -1,4 +1,4 @@
-"""Writes what has become of runs to the store, with the fencing token: of several runs in one transaction."""
+"""Writes the progress and the results of runs to the store with the fencing token, several runs in one transaction."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Recorder:
         return Start(self._token, self._host, __version__, at, occurrence, shift)
 
     def write(self, writes: Sequence[RunWrites]) -> bool:
-        """Writes together what was collected about several runs. False if that raises: then `write_alone` finds the run
-        that is at fault, and does not stop the others.
+        """Writes the collected changes of several runs together. If that raises, returns False; `write_alone` then
+        writes each run, so that the one that fails does not stop the others.
         """
         try:
             self._write(writes)
@@ -53,7 +53,7 @@ class Recorder:
         return True
 
     def write_alone(self, writes: RunWrites, fail: Callable[[str], None]) -> None:
-        """Writes what was collected about one run. If that raises, it calls `fail` with the cause."""
+        """Writes the collected changes of one run. If that raises, calls `fail` with the cause."""
         with self._containment.around(name(writes.run), fail):
             self._write([writes])
 
@@ -118,11 +118,11 @@ class Recorder:
         self.report_end(ended)
 
     def window_end(self, run: Run, at: datetime, parent: Run | None) -> WindowEnd | None:
-        """What an ended run leaves of its window."""
+        """The state in which an ended run leaves its window."""
         return backfilling.window_end(self._catalog, run, parent, at)
 
     def report_end(self, run: Run) -> None:
-        """Logs the end of a run with its tag, as text for people who search for it and as a field for programs."""
+        """Logs the end of a run with its tag, as text to search for and as a JSON field."""
         job: Job | None = self._catalog.find(run.job) if run.job in self._catalog else None
         tag = f"[{run.job}]" if job is None else job.log_tag
         fields = {"tag": tag, "job": run.job, "run": run.id}
@@ -136,5 +136,5 @@ class Recorder:
 
 
 def name(run: int) -> str:
-    """What a run is called among the problems of a leader."""
+    """The name of a run among the problems of a leader."""
     return f"run {run}"

@@ -35,7 +35,7 @@ TEND_SECONDS = 1.0
 
 
 Taken = tuple[LiveRun, RunWrites]
-"""A run, and what was collected about it."""
+"""A run and its collected changes."""
 
 
 class TooFewWorkers(OpsconsoleError):
@@ -121,7 +121,7 @@ class Runner:
         """Starts the queued and interrupted runs that may start now, and reads which runs are to stop."""
         self.needs_admission = False
         with self._store.reading() as db:
-            open_runs = [run for run in runs.unfinished_since(db, self._open.known) if self._is_mine(run)]
+            open_runs = [run for run in runs.unfinished_since(db, self._open.by_number) if self._is_mine(run)]
         for run in open_runs:
             if run.id in self._live:
                 self._live[run.id].request_stop(run.stop, self._now())
@@ -192,8 +192,8 @@ class Runner:
             live.record_planning(result, now)
 
     def _advance(self, lives: Iterable[LiveRun], now: datetime, *, flush: bool = False) -> None:
-        """Plans what the store has, writes what was collected, and ends the runs that are over; their slots are for the
-        next ones, which are started in the same transaction.
+        """Plans the keys that the store has, writes the collected changes, and ends the runs that are over. The runs
+        that take their slots are started in the same transaction.
         """
         together, over = [], []
         for live in lives:
@@ -218,7 +218,7 @@ class Runner:
                     live.load(db, now)
 
     def _next_ones(self, now: datetime) -> list[LiveRun]:
-        """The runs to start instead of those that have ended. What is more than a start is left to `admit`."""
+        """The runs to start instead of those that have ended. Runs that need more than a start are left to `admit`."""
         if self._draining or not self._may_start_work():
             return []
         started = []
@@ -230,7 +230,7 @@ class Runner:
         return started
 
     def _write(self, lives: Iterable[LiveRun], now: datetime, over: Sequence[Run] = ()) -> None:
-        """Writes what was collected about these runs, those that are `over` and those that start in their place."""
+        """Writes the collected changes of these runs, of the runs that are `over`, and of those that replace them."""
         taken = [(live, writes) for live in lives if (writes := live.take_writes(now)) is not None]
         if len(taken) == 1 or not self._recorder.write([writes for _, writes in taken]):
             taken = self._write_each(taken, is_place_free=not over)
@@ -276,7 +276,7 @@ class Runner:
         self.has_news |= run.state is not RunState.SUCCEEDED
 
     def _plan_from_store(self, live: LiveRun, now: datetime) -> None:
-        """Plans what the store has, for a short time: a page at a time, so that no other write waits long."""
+        """Plans the keys that the store has, page by page and for a short time, so that no other write waits long."""
         end = time.monotonic() + PLAN_SECONDS
         try:
             while live.planner.needs_store and time.monotonic() < end:

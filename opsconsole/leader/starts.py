@@ -19,14 +19,14 @@ MAX_RECOVERIES = 3
 
 class Starts:
     """Makes live runs. `find` returns the job of a run, None when no pack defines it. `outlasted` are the runs that one
-    was to follow, and does not wait for any longer.
+    was to follow, and no longer waits for.
     """
 
     def __init__(self, recorder: Recorder, find: Callable[[str], Job | None]) -> None:
         self._recorder, self._find = recorder, find
 
     def queued(self, run: Run, outlasted: Sequence[Run], now: datetime) -> LiveRun | None:
-        """A run whose start is to be written with the rest; None for one that needs more than that."""
+        """A run whose start is written with other changes; None for one that needs more than a start."""
         job = self._find(run.job)
         if job is None or run.state is not RunState.QUEUED or self.refusal(run) is not None:
             return None

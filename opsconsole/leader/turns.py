@@ -1,4 +1,4 @@
-"""Whose turn it is: the live runs hand out their work one after the other."""
+"""Takes work from the live runs in turn."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ BACKFILL_SHARE = 4
 
 
 class Turns:
-    """The order of the `live` runs: the one that handed out work last comes last, and backfills wait for the others,
-    but for their share. `contained` ends a run whose work raises.
+    """The order of the `live` runs. The run that gave work last comes last. Backfills wait for all others, except for
+    their share of the batches. `contained` ends a run whose work raises.
     """
 
     def __init__(self, live: Mapping[int, LiveRun], contained: Callable[[Run], AbstractContextManager[None]]) -> None:
@@ -26,23 +26,23 @@ class Turns:
         self._since_backfill = 0
 
     def add(self, run: Run) -> None:
-        """Lets a run take part, last."""
+        """Adds a run at the end of the order."""
         self._order[run.id] = None
         if run.trigger is Trigger.BACKFILL:
             self._backfilled.add(run.id)
 
     def remove(self, number: int) -> None:
-        """Leaves out a run that has ended."""
+        """Removes a run that has ended."""
         self._order.pop(number, None)
         self._backfilled.discard(number)
 
     def begin(self) -> None:
-        """Begins a round: a run that had no work is tried again."""
+        """Begins a round, in which runs that had no work are tried again."""
         self._resting.clear()
 
     def next_work(self, starving_only: bool) -> Work | None:
-        """The planning or the batch of the run whose turn it is; None when no run has any in this round. With
-        `starving_only`, of a run that has no batch in flight.
+        """The next planning or batch; None when no run has any in this round. With `starving_only`, only runs without a
+        batch in flight are considered.
         """
         for number in self._in_turn():
             live = self._live.get(number)

@@ -31,10 +31,10 @@ SAME_TIME = timedelta(seconds=2)
 
 
 class KeyUsed(Refused):
-    """A key that a client has used for another request."""
+    """An idempotency key that was already used for another request."""
 
     def __init__(self, command: int) -> None:
-        super().__init__(f"this key was used for command {command}, which was another one; use a new key")
+        super().__init__(f"this key was already used for another request (command {command}); use a new key")
 
 
 class Commands:
@@ -57,7 +57,7 @@ class Commands:
 
     @property
     def actor(self) -> Actor:
-        """Who requests."""
+        """The user who makes the requests."""
         return self._actor or self._backend.settings.actor
 
     def trigger(

@@ -1,4 +1,4 @@
-"""What the JSON documents of the command line, HTTP and other interfaces are made of."""
+"""The base of the JSON documents of the command line, HTTP and other interfaces."""
 
 from __future__ import annotations
 

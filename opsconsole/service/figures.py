@@ -1,4 +1,4 @@
-"""The figures of an installation for monitoring. Reading them costs what happened since the last time."""
+"""The figures of an installation for monitoring. Reads only what has happened since the last time."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class EndedRun:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What is now, and what happened since the last time: `ended` runs, and `items` by job and outcome, and `failures`
-    by job and kind. `last_good` is when the last good run of each job ended; `alerts` counts the open ones.
+    """The current figures, and what happened since the last read: `ended` runs, `items` by job and outcome, and
+    `failures` by job and kind. `last_good` is when the last good run of each job ended; `alerts` counts the open ones.
     """
 
     at: datetime
@@ -52,7 +52,7 @@ class Figures:
 
 
 class FigureReader:
-    """Reads the figures again and again. `read` raises Unavailable when the store is unreachable, and then counts
+    """Reads the figures repeatedly. `read` raises Unavailable when the store is unreachable, and then counts
     nothing twice and forgets nothing.
     """
 
@@ -68,7 +68,7 @@ class FigureReader:
             cards = alert_views.current(db, silences.in_force(db, now), now)
             held, sizes, waiting = pauses.in_force(db, now), _bytes(db, now), commands.waiting(db)
             leader = backend.leader(db, now)
-            changes = self._runs.look(db)
+            changes = self._runs.changes(db)
             ended = [change for change in changes if change.has_ended]
             late = _late_seconds(db, ended)
             self._read_last_good(db, {change.run.job for change in ended}, now)
@@ -91,7 +91,7 @@ class FigureReader:
             )
 
     def _read_last_good(self, db: Connection, ran: Collection[str], now: datetime) -> None:
-        """Reads it of the jobs that are new or of which a run has ended."""
+        """Reads it for the jobs that are new or had a run end."""
         catalog = self._backend.catalog
         names = {job.name for job in catalog}
         again = [job for job in catalog if job.name in ran or job.name not in self._jobs]

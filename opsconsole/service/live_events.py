@@ -1,4 +1,4 @@
-"""What changes in an installation, as events: runs, alerts and the leader. Reading them costs what has changed."""
+"""Events about runs, alerts and the leader. Reads only what has changed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class LiveEvent:
 
 
 class LiveEvents:
-    """Each read returns what has changed since the one before; the first one returns nothing."""
+    """Returns the changes since the previous read; the first read returns nothing."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend, self._runs = backend, RunWatch()
@@ -59,7 +59,7 @@ class LiveEvents:
             leader = backend.leader(db, now)
             cards = alert_views.current(db, silences.in_force(db, now), now)
             is_first = self._alerts is None
-            changes = self._runs.look(db)
+            changes = self._runs.changes(db)
         found = [] if is_first else [LiveEvent(EventKind.RUN, run_document(change.run)) for change in changes]
         keys = {card.alert.id: _key(card) for card in cards}
         known = self._alerts or {}
@@ -74,7 +74,7 @@ class LiveEvents:
         return found
 
     def state(self) -> list[LiveEvent]:
-        """What is now, as events, as of the last read: the leader and the runs that have not ended."""
+        """The state at the last read, as events: the leader and the runs that have not ended."""
         runs = [LiveEvent(EventKind.RUN, run_document(run)) for run in self._runs.open]
         return [LiveEvent(EventKind.LEADER, self._leader or NOBODY), *runs]
 

@@ -1,4 +1,4 @@
-"""The outcomes of commands, and how far one is."""
+"""The outcomes and the progress of commands."""
 
 from __future__ import annotations
 

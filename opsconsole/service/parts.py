@@ -183,4 +183,4 @@ PARTS: dict[Work, Part] = {
     Work.ALERT_LIST: _alerts,
 }
 DEPTHS = {Work.LEADER: Depth.LEADER, Work.LIVE_RUNS: Depth.RUNS, Work.RECENT_RUNS: Depth.RUNS}
-"""What is read sooner than everything: the rest changes with these, by commands, or slowly."""
+"""The parts that are read more often. The others change with these, by commands, or slowly."""

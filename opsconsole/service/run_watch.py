@@ -1,4 +1,4 @@
-"""What runs have done since the last look: for metrics and live events. A look costs what has changed, not history."""
+"""Finds what has changed about runs since the last call, for metrics and live events. Reads only what has changed."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ NOTHING = Counts()
 
 @dataclass(frozen=True, slots=True)
 class RunChange:
-    """A run that is new or has changed, with the items and failures, by kind, that it has more than at the last look.
-    `has_ended` is true once, in the look that finds its end.
+    """A run that is new or has changed, with the items, and the failures by kind, that were added since the last call.
+    `has_ended` is true once, in the call that finds its end.
     """
 
     run: Run
@@ -25,16 +25,16 @@ class RunChange:
 
 
 class RunWatch:
-    """Each look returns what changed since the one before. The first one returns the open runs, as if they had done
-    nothing since. Runs are read without their facts.
+    """Returns what has changed about runs since the previous call. The first call returns the open runs, without items.
+    Runs are read without their facts.
     """
 
     def __init__(self) -> None:
         self._newest: int | None = None
         self._open: dict[int, Run] = {}
 
-    def look(self, db: Connection) -> list[RunChange]:
-        """The changes. After an exception, the next look returns them."""
+    def changes(self, db: Connection) -> list[RunChange]:
+        """The changes since the last call. After an exception, the next call returns them."""
         newest, is_open = run_changes.newest_number(db), dict(self._open)
         if self._newest is None or newest < self._newest:  # another store, or an older copy of it
             is_open = {run.id: run for run in run_changes.open_runs(db)}
@@ -51,7 +51,7 @@ class RunWatch:
 
     @property
     def open(self) -> tuple[Run, ...]:
-        """The runs that had not ended at the last look, oldest first."""
+        """The runs that had not ended at the last call, oldest first."""
         return tuple(self._open[number] for number in sorted(self._open))
 
 

@@ -33,11 +33,11 @@ BUSY_SECONDS, QUIET_SECONDS = 0.5, 1.0
 HURRIED_SECONDS, HURRY_SECONDS = 0.2, 2.0
 """The interval after a command, and how long it applies: a run may take less than a second."""
 WHOLE_SECONDS = 6.0
-"""Between two snapshots with everything. The others have only the leader, and the runs if the store may have changed:
-until then there is nothing new but what depends on the time.
+"""The time between two complete snapshots. The others read only the leader, and the runs if the store may have changed:
+apart from these, only values that depend on the time are new.
 """
 RUNS_SECONDS = 3.0
-"""How often a leader, which knows what it has changed, reads the runs nevertheless."""
+"""How often a leader reads the runs although it has changed nothing about them."""
 REDIS_SECONDS = 2.0
 DATABASE_SECONDS = 2.0
 HIT_RATES = 20

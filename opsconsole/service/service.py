@@ -106,7 +106,7 @@ class Service:
 
     @cached_property
     def commands(self) -> Commands:
-        """What operators request of the leader."""
+        """Requests of operators to the leader."""
         from opsconsole.service.commands import Commands
 
         return Commands(self._backend, sent=self._command_sent)
@@ -169,7 +169,7 @@ class Service:
     def use_engine(self, engine: LocalEngine | None) -> None:
         """Sets the engine of this process: commands wake it, and snapshots show its state."""
         self._backend.engine = engine
-        self._hurry()  # it may lead in a moment
+        self._hurry()  # it may soon lead
 
     def reload(self, settings: Settings, catalog: Catalog) -> None:
         """Continues with another configuration."""

@@ -23,7 +23,7 @@ class CommandState(StrEnum):
 
     REQUESTED = "requested"
     RUNNING = "running"
-    STOPPING = "stopping"  # somebody cancelled it
+    STOPPING = "stopping"  # it was cancelled and has not ended yet
     DONE = "done"
     REFUSED = "refused"
 
@@ -122,14 +122,14 @@ def unfinished(db: Connection, verbs: Sequence[str]) -> list[int]:
 
 
 def record_progress(db: Connection, command: Command, progress: Mapping[str, Any]) -> bool:
-    """Writes how far a command is that takes several steps; False when it was cancelled."""
+    """Writes the progress of a command with several steps; False when it was cancelled."""
     values = {"state": CommandState.RUNNING, "outcome": dict(progress)}
     mine = (commands.c.id == command.id, commands.c.state != CommandState.STOPPING)
     return db.execute(update(commands).where(*mine).values(values)).rowcount == 1
 
 
 def request_stop(db: Connection, command: Command, by: str) -> bool:
-    """Cancels a command that takes several steps; False when it has ended or is being cancelled."""
+    """Cancels a command with several steps; False when it has ended or is already being cancelled."""
     values = {"state": CommandState.STOPPING, "outcome": {**command.outcome, "cancelled_by": by}}
     mine = (commands.c.id == command.id, commands.c.state.in_((CommandState.REQUESTED, CommandState.RUNNING)))
     return db.execute(update(commands).where(*mine).values(values)).rowcount == 1

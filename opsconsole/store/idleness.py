@@ -27,7 +27,7 @@ def has_work(db: Connection) -> bool:
 
 
 class WorkCheck:
-    """Asks `has_work` again and again; of an SQLite file only when it has changed since it had none."""
+    """Repeats `has_work`; an SQLite file without work is queried again only after a change."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -37,7 +37,7 @@ class WorkCheck:
     def has_work(self) -> bool:
         """Whether there is work now. Raises SQLAlchemyError."""
         if self._changes.has_changed() or self._has_work:
-            self._has_work = True  # unless the query shows that there is none
+            self._has_work = True  # if the query fails, the next call repeats it
             with self._store.reading() as db:
                 self._has_work = has_work(db)
         return self._has_work

@@ -1,4 +1,4 @@
-"""The facts about jobs that the health rules need. What has not changed since the last look is not read again."""
+"""The facts about jobs that the health rules need. Facts that have not changed are not read again."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What is kept between two reads of the jobs of a `catalog`. `refreshed_at` is when what changes without a run was
-    read, `next_due` the next scheduled time of each job with a schedule.
+    """The state between two reads of the jobs of a `catalog`. `refreshed_at` is when the facts that change without a
+    run were read, `next_due` the next scheduled time of each job with a schedule.
     """
 
     catalog: Catalog
@@ -114,8 +114,8 @@ def _open(db: Connection, catalog: Catalog, runs: JobRuns, now: datetime) -> Ope
 def _records(
     db: Connection, catalog: Catalog, kept: Kept | None, runs: JobRuns, now: datetime
 ) -> tuple[Mapping[str, Registration], MissedTimes, Mapping[str, tuple[WindowStatus, ...]]]:
-    """What is recorded of scheduled times and windows: all of it once a minute, and what may have changed every time.
-    A scheduled time that has come is recorded soon.
+    """The records of scheduled times and windows: all of them once a minute, and those that may have changed every
+    time. A scheduled time that has come is recorded soon.
     """
     if kept is None or _is_due(kept, now):
         registered, missed = registrations(db), missed_times.read(db, catalog, now)

@@ -16,13 +16,13 @@ from opsconsole.store.job_runs import JUDGED
 
 LEAST_FAILURES, NAMED_ITEMS = 2, 10
 MOST_FAILED = 10_000
-"""With more failures than this in a window, the items are not the cause."""
+"""If more items fail in a window, the cause is not the items."""
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedRuns:
-    """What is kept of a job while none of its runs starts or ends, and until `until`: then one that a clock ahead of
-    this one has recorded begins to count. `source` are the runs that it was made of.
+    """The facts about a job's runs, valid while none of them starts or ends, and until `until`: then a run that was
+    recorded by a clock ahead of this one begins to count. `source` are the runs they are based on.
     """
 
     source: tuple[Run, ...]

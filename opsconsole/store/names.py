@@ -16,7 +16,7 @@ from opsconsole.store.tables import alerts, backfills, jobs, runs
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
-    """A row by its number, with what tells it from others."""
+    """The number of a row, with a text that identifies it for people."""
 
     number: int
     about: tuple[str, ...]

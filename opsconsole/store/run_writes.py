@@ -1,4 +1,4 @@
-"""What the leader writes about its runs: collected for each run, and written for several in a few statements."""
+"""Changes of runs by the leader: collected for each run, and written for several runs in a few statements."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is."""
+    """The progress of a run."""
 
     counts: Counts
     batches: int
@@ -96,8 +96,8 @@ class Progress:
 
 @dataclass(slots=True)
 class RunWrites:
-    """What is to be written about one run, in one transaction; it may be written again if that fails. `planned` counts
-    the answers about its plan that are in it.
+    """The collected changes of one run, for one transaction; they may be written again if that fails. `planned` counts
+    the answers to its planning among them.
     """
 
     run: int
@@ -113,7 +113,7 @@ class RunWrites:
     log: list[dict[str, Any]] = field(default_factory=list)
 
     def take(self) -> RunWrites:
-        """What was collected; from here on it collects again."""
+        """Returns the collected changes, and starts a new collection."""
         taken = replace(self)
         self.start = self.facts = self.progress = self.end = None
         self.planned = 0
@@ -138,7 +138,7 @@ class RunWrites:
 
 
 def write(db: Connection, together: Sequence[RunWrites]) -> None:
-    """Writes what was collected about these runs."""
+    """Writes the collected changes of these runs."""
     starts = [(each.run, each.start) for each in together if each.start is not None]
     _execute(
         db,

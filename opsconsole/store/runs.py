@@ -144,8 +144,10 @@ def unfinished(db: Connection) -> list[Run]:
 
 
 def unfinished_since(db: Connection, known: Mapping[int, Run]) -> list[Run]:
-    """The same, reading only what is not `known`, or is to be stopped, or has another state or command by now."""
-    stop = type_coerce(runs.c.stop, Text)  # another program may have written anything
+    """The same, without reading again the runs in `known`, unless they are to be stopped or their state or command has
+    changed.
+    """
+    stop = type_coerce(runs.c.stop, Text)  # may be any JSON if another program has written it
     query = select(runs.c.id, runs.c.state, runs.c.command_id, stop).where(_UNFINISHED).order_by(*_ORDER)
     found: dict[int, Run | None] = {}
     for number, state, command, stop_request in db.execute(query):

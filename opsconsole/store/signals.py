@@ -1,7 +1,7 @@
-"""Tells other processes that the store has changed, so that they need not poll it.
+"""Notifies other processes that the store has changed, so that they need not poll it often.
 
-Beside an SQLite file, each process that listens has a datagram socket in a folder; on PostgreSQL it is NOTIFY. A signal
-may get lost, as behind PgBouncer or between machines that share a file: who waits for one polls now and then, too.
+For an SQLite file, each listening process has a datagram socket in a folder beside it; on PostgreSQL, NOTIFY is used. A
+signal may get lost, for example behind PgBouncer or between machines that share a file, so listeners also poll.
 """
 
 from __future__ import annotations
@@ -25,37 +25,37 @@ from opsconsole.store import Store
 
 CHANNEL = "opsconsole"
 SHORTEST_SECONDS = 0.1
-"""The time between two signals of one process, and between two calls for what arrives."""
+"""The shortest time between two signals of a process, and between two calls of a listener."""
 CHECK_SECONDS = 60.0
-"""How often what only listens proves that it can hear something."""
+"""How often a listener checks that signals can still reach it."""
 RETRY_SECONDS = 5.0
-"""The time between two tries to listen. Nothing reports them: without signals, changes are noticed a moment later."""
+"""The time between two attempts to listen. Failures are not reported: changes are then only noticed a moment later."""
 
-_ME = f"{os.getpid()}-{uuid.uuid4().hex}"
+_OWN_NAME = f"{os.getpid()}-{uuid.uuid4().hex}"
 """The name of this process as a sender and as a listener."""
 
 
 def send(store: Store) -> None:
-    """Sends a signal to all others. Never raises: a signal that gets lost costs them a moment."""
+    """Sends a signal to all other processes. Never raises: a lost signal only delays them a moment."""
     if not store.is_sqlite:
         with suppress(SQLAlchemyError), store.writing(quiet=True) as db:
-            db.execute(sqlalchemy.select(sqlalchemy.func.pg_notify(CHANNEL, _ME)))
+            db.execute(sqlalchemy.select(sqlalchemy.func.pg_notify(CHANNEL, _OWN_NAME)))
         return
     with suppress(OSError), _folder(store) as folder, closing(_datagram_socket()) as sender:
         for file in folder.path.iterdir():
-            if file.name == _ME:
+            if file.name == _OWN_NAME:
                 continue
             try:
                 sender.sendto(b"\0", folder.address(file.name))
             except ConnectionRefusedError:  # its process has ended
                 with suppress(OSError):
                     file.unlink()
-            except OSError:  # it has signals enough, or belongs to another user
+            except OSError:  # its buffer is full, or it belongs to another user
                 continue
 
 
 class Sender:
-    """Sends a signal soon after each change that this process makes: one for changes that follow each other."""
+    """Sends a signal soon after this process changes the store: one signal for several changes in a row."""
 
     def __init__(self, store: Store, *, now: Clock) -> None:
         self._store = store
@@ -67,7 +67,7 @@ class Sender:
         self._loop.start()
 
     def stop(self) -> None:
-        """Sends a last signal."""
+        """Sends a last signal, and stops the thread."""
         self._store.unsubscribe(self._loop.wake)
         self._loop.stop()
 
@@ -86,11 +86,11 @@ class Listener:
         self._loop = Loop(Work.SIGNALS, self._step, seconds=0.0, now=now, last=self._close)
 
     def start(self) -> None:
-        """Starts to listen."""
+        """Starts the thread."""
         self._loop.start()
 
     def stop(self) -> None:
-        """Stops."""
+        """Stops the thread."""
         self._stops.send(b"\0")
         self._loop.stop()
         self._stops.close()
@@ -99,7 +99,7 @@ class Listener:
         try:
             if self._source is None:
                 self._source = _Socket(self._store) if self._store.is_sqlite else _Session(self._store)
-                self._changed()  # nobody knows what was missed
+                self._changed()  # signals may have been missed until now
             ready, _, _ = select.select([self._source, self._ours], [], [], CHECK_SECONDS)
             if not ready:
                 self._source.check()
@@ -126,8 +126,8 @@ class _Socket:
     def __init__(self, store: Store) -> None:
         self._socket = _datagram_socket()
         with _folder(store, create=True) as folder:
-            self._file = folder.path / _ME
-            self._socket.bind(folder.address(_ME))
+            self._file = folder.path / _OWN_NAME
+            self._socket.bind(folder.address(_OWN_NAME))
 
     def fileno(self) -> int:
         """For `select`."""
@@ -138,57 +138,57 @@ class _Socket:
         self._file.lstat()
 
     def has_signal(self) -> bool:
-        """Takes all that have arrived."""
+        """Receives all signals that have arrived. True: a process does not signal itself."""
         with suppress(BlockingIOError):
             while True:
                 self._socket.recv(16)
         return True
 
     def close(self) -> None:
-        """Removes it."""
+        """Closes and removes the socket."""
         self._socket.close()
         self._file.unlink(missing_ok=True)
 
 
 class _Session:
-    """A session on PostgreSQL that listens, and does nothing else. What shows that it was lost is an OSError."""
+    """A PostgreSQL session that only listens. Raises ConnectionError, an OSError, when it was lost."""
 
     def __init__(self, store: Store) -> None:
         pooled = store.engine.raw_connection()
         session: Any = pooled.driver_connection
-        self._session, self._own = session, _ME
+        self._session, self._own = session, _OWN_NAME
         pooled.detach()
-        with _losing():
+        with _as_connection_errors():
             self._session.rollback()
             self._session.autocommit = True
             self._session.execute(f"LISTEN {CHANNEL}")
 
     def fileno(self) -> int:
         """For `select`."""
-        with _losing():
+        with _as_connection_errors():
             return int(self._session.fileno())
 
     def check(self) -> None:
         """Raises OSError when the session was lost."""
-        with _losing():
+        with _as_connection_errors():
             self._session.execute("SELECT 1")
 
     def has_signal(self) -> bool:
-        """Takes all that have arrived; whether one is of another process."""
+        """Receives all signals that have arrived; whether one is from another process."""
         found = False
-        with _losing():
+        with _as_connection_errors():
             self._session.pgconn.consume_input()
             while (notice := self._session.pgconn.notifies()) is not None:
                 found = found or notice.extra.decode() != self._own
         return found
 
     def close(self) -> None:
-        """Ends it."""
+        """Closes the session."""
         self._session.close()
 
 
 @contextmanager
-def _losing() -> Iterator[None]:
+def _as_connection_errors() -> Iterator[None]:
     from psycopg import Error  # SQLite does without
 
     try:

@@ -14,11 +14,11 @@ RUNNING = replace(GOOD, id=7, state=RunState.RUNNING)
 
 
 def test_a_run_is_printed_when_it_is_queued_starts_and_ends() -> None:
-    known = {6: RunState.RUNNING, 7: RunState.QUEUED}
+    states = {6: RunState.RUNNING, 7: RunState.QUEUED}
 
-    happened = list(changes(known, [QUEUED, RUNNING, replace(GOOD, id=6)]))
+    transitions = list(changes(states, [QUEUED, RUNNING, replace(GOOD, id=6)]))
 
-    assert [(each.event, each.run.id) for each in happened] == [
+    assert [(each.event, each.run.id) for each in transitions] == [
         (RunEvent.ENDED, 6),
         (RunEvent.STARTED, 7),
         (RunEvent.QUEUED, 8),
@@ -26,6 +26,6 @@ def test_a_run_is_printed_when_it_is_queued_starts_and_ends() -> None:
 
 
 def test_nothing_is_printed_twice_and_a_recovery_is_not_a_start() -> None:
-    known = {6: RunState.SUCCEEDED, 7: RunState.INTERRUPTED}
+    states = {6: RunState.SUCCEEDED, 7: RunState.INTERRUPTED}
 
-    assert list(changes(known, [RUNNING, replace(GOOD, id=6, state=RunState.SUCCEEDED)])) == []
+    assert list(changes(states, [RUNNING, replace(GOOD, id=6, state=RunState.SUCCEEDED)])) == []

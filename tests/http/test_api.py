@@ -389,7 +389,7 @@ def test_the_number_of_followers_is_limited_and_a_heartbeat_keeps_them(
     [
         ('variable = "SHORT"', "http.tokens.grafana: the token in $SHORT has fewer than 16 characters"),
         ('variable = "MISSING"', "http.tokens.grafana: $MISSING is not set"),
-        ('variable = "CRON_SECRET"', "http.tokens.grafana is the same as CRON_SECRET; each needs a secret of its own"),
+        ('variable = "CRON_SECRET"', "http.tokens.grafana is the same as CRON_SECRET; each needs its own secret"),
         ('variable = "UMLAUT"', "http.tokens.grafana: the token in $UMLAUT has characters that HTTP headers"),
         ('file = "/no/where"', "http.tokens.grafana.file: /no/where cannot be read: No such file or directory"),
         ("", "http.tokens.grafana needs either a file or a variable that holds the token"),

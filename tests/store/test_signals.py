@@ -50,7 +50,7 @@ def test_a_process_is_notified_of_changes_by_another_one(
     assert heard.wait(PATIENCE_SECONDS), "when it begins to listen, it may have missed something"
     heard.clear()
 
-    monkeypatch.setattr(signals, "_ME", "another process")
+    monkeypatch.setattr(signals, "_OWN_NAME", "another process")
     signals.send(other)
 
     assert heard.wait(PATIENCE_SECONDS)

@@ -40,8 +40,8 @@ class RunEvent(StrEnum):
     ENDED = "ended"
 
 
-class Happened(NamedTuple):
-    """Something that happened to a run, and the run as it was then."""
+class Transition(NamedTuple):
+    """A change of the state of a run, and the run after it."""
 
     event: RunEvent
     run: Run
@@ -73,41 +73,41 @@ def command(options: Options, words: tuple[str, ...], limit: int, as_json: bool)
     """
     with open_service(load_settings(options), reads=True) as service:
         search = service.history.parsed(" ".join(words))
-        known: dict[int, RunState] | None = None
+        states: dict[int, RunState] | None = None
         outages = Outages()
         while True:
             with outages:
                 found = service.history.select(search, limit=NEWEST).runs
-                if known is None:
+                if states is None:
                     earlier = [run for run in found if run.state not in OPEN][:limit]
-                    known = {run.id: run.state for run in found if run not in earlier and run.state not in OPEN}
+                    states = {run.id: run.state for run in found if run not in earlier and run.state not in OPEN}
                 listed = {run.id for run in found}
                 older = [
-                    service.queries.run(each) for each, state in known.items() if state in OPEN and each not in listed
+                    service.queries.run(each) for each, state in states.items() if state in OPEN and each not in listed
                 ]
-                for happened in changes(known, [*older, *found]):
-                    _print(service, happened, as_json=as_json)
-                known |= {run.id: run.state for run in (*older, *found)}
+                for transition in changes(states, [*older, *found]):
+                    _print(service, transition, as_json=as_json)
+                states |= {run.id: run.state for run in (*older, *found)}
             time.sleep(POLL_SECONDS)
 
 
-def changes(known: Mapping[int, RunState], runs: Iterable[Run]) -> Iterator[Happened]:
-    """What happened to runs whose states were `known`, in the order of their numbers."""
+def changes(states: Mapping[int, RunState], runs: Iterable[Run]) -> Iterator[Transition]:
+    """The transitions of runs since they had `states`, in the order of their numbers."""
     for run in sorted(runs, key=lambda run: run.id):
-        before = known.get(run.id)
+        before = states.get(run.id)
         if run.state is before:
             continue
         if run.state is RunState.QUEUED:
-            yield Happened(RunEvent.QUEUED, run)
+            yield Transition(RunEvent.QUEUED, run)
         elif run.state in OPEN:
             if before in (None, RunState.QUEUED):
-                yield Happened(RunEvent.STARTED, run)
+                yield Transition(RunEvent.STARTED, run)
         else:
-            yield Happened(RunEvent.ENDED, run)
+            yield Transition(RunEvent.ENDED, run)
 
 
-def _print(service: Service, happened: Happened, *, as_json: bool) -> None:
-    event, run = happened
+def _print(service: Service, transition: Transition, *, as_json: bool) -> None:
+    event, run = transition
     at = {RunEvent.QUEUED: run.created_at, RunEvent.STARTED: run.started_at, RunEvent.ENDED: run.ended_at}[
         event
     ] or now()

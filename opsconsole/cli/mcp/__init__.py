@@ -1,1 +1,1 @@
-"""A server of the Model Context Protocol: programs that talk to language models read from it, and act if they may."""
+"""A server of the Model Context Protocol, through which assistants read and, if allowed, act."""

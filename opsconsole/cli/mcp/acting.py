@@ -1,4 +1,4 @@
-"""The tools that act, for a client that may: each requests a command, as keys and the command line do."""
+"""The tools that act, for a client that is allowed to: each requests a command, as the console does."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class ReadingTools:
     session: Session
 
     async def jobs(
-        self, ctx: Context, name: Annotated[str, Field(max_length=200, description="A part of their names")] = ""
+        self, ctx: Context, name: Annotated[str, Field(max_length=200, description="Part of the names to list")] = ""
     ) -> Answer:
         """List jobs with their schedules, next scheduled times, last runs and pauses."""
 

@@ -1,4 +1,4 @@
-"""What the tools of one client work with: the service, opened for that client, and answers of a bounded size."""
+"""The session of one client: opens the service for its tools, and bounds the size of their answers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from opsconsole.core.text import safe
 from opsconsole.service.service import Service
 
 MAX_BYTES = 60_000
-"""Of an answer as JSON: a model reads all of it."""
+"""The size of an answer as JSON: a model reads all of it."""
 MAX_TEXT = 1_000
 MAX_CLIENT = 60
 OUTCOME_SECONDS = 5.0
@@ -41,7 +41,7 @@ class Session:
         self._service: Service | None = None
 
     async def answer(self, ctx: Context, query: Callable[[Service], Mapping[str, object]]) -> Answer:
-        """What a query returns, as JSON of a bounded size. Raises ToolError with a sentence."""
+        """The result of a query as JSON of a bounded size. Raises ToolError with a sentence."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self._answer, _client(ctx), query)
 
