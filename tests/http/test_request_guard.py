@@ -290,13 +290,14 @@ def test_only_the_socket_of_an_ended_process_is_replaced(tmp_path: Path) -> None
     assert file.read_text() == "mine"
 
 
-def test_a_missing_extra_is_named(cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "starlette", None)
+@pytest.mark.parametrize("package", ["starlette", "prometheus_client"])
+def test_a_missing_extra_is_named(package: str, cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
 
     result = cli("headless", "--http", "127.0.0.1:0")
 
     assert result.code == 78
-    assert result.err.endswith("which are not installed: pip install 'opsconsole[http]'\n")
+    assert result.err.endswith(f"not installed ({package}): pip install 'opsconsole[http]'\n")
 
 
 def test_the_secret_is_read_from_the_environment_and_never_shown(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 STANDBY_SECONDS = 2.0
 """How long --no-standby waits for the lease of a process that has just ended."""
+HTTP_PACKAGES = ("starlette", "uvicorn", "h11", "prometheus_client")
 
 
 class AnotherLeads(OpsconsoleError):
@@ -129,8 +130,9 @@ def _open_listener(settings: Settings, address: str | None) -> Iterator[Listener
     if not text:
         yield None
         return
-    if find_spec("starlette") is None or find_spec("uvicorn") is None:
-        raise BadSettings(["HTTP needs starlette and uvicorn, which are not installed: pip install 'opsconsole[http]'"])
+    if missing := [package for package in HTTP_PACKAGES if find_spec(package) is None]:
+        lacking = f"HTTP needs packages that are not installed ({', '.join(missing)})"
+        raise BadSettings([f"{lacking}: pip install 'opsconsole[http]'"])
     try:
         place = read_address(text)
     except BadAddress as error:
