@@ -64,14 +64,19 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _private_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hides the configuration of the user who runs the tests, and protects it."""
+def _private_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Hides the configuration of the user who runs the tests, and protects it; a test leaves no variable behind."""
+    before = dict(os.environ)
     for name in [name for name in os.environ if name.startswith(("OPSCONSOLE_", "XDG_")) or name.endswith("_URL")]:
         monkeypatch.delenv(name)
-    for name in ("CRON_SECRET", "SENTRY_DSN", *(f"{variable}_FILE" for variable in VARIABLES)):
+    for name in (*VARIABLES, *(f"{variable}_FILE" for variable in VARIABLES)):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    yield
+    monkeypatch.undo()
+    for name in os.environ.keys() - before.keys():  # set by the demo, for libraries
+        del os.environ[name]
 
 
 @pytest.fixture(scope="session")

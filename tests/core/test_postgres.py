@@ -332,7 +332,8 @@ def test_a_wait_is_reported_while_it_lasts(
     waiting = threading.Thread(target=count_up, args=(database,))
     waiting.start()
 
-    eventually(lambda: database.silent_seconds > 0.1, "the wait is reported")
+    eventually(lambda: "has not answered" in caplog.text, "the wait is reported")
+    assert database.silent_seconds > 0.1
     wire.restore()
     waiting.join()
 
