@@ -158,7 +158,8 @@ def test_every_command_has_a_route_and_works(place: Installation, viewer: HttpCl
     assert cleared["cleared"] == counted["keys"] == 0
     assert changed["changed"].startswith("changed by deploy")
     assert (again.status, again.code) == (all_ended.status, all_ended.code) == (409, "refused")
-    assert {row["actor"] for row in audit["rows"]} == {"deploy"}
+    by_alerts = {"opsconsole"}  # the one about the failed item may fire at any time
+    assert {row["actor"] for row in audit["rows"]} - by_alerts == {"deploy"}
     assert {operation.verb for operation in OPERATIONS} - {None} == set(Verb)
 
 
