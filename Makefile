@@ -35,13 +35,13 @@ lint: $(READY) ## Check style, format and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: $(READY) ## Measure performance with 10,000 users (ARGS="jobs --publish" for a part, and for the docs)
+bench: $(READY) ## Measure performance with 10,000 users (ARGS="jobs --publish" for one part, published in the docs)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-bench-quick: $(READY) ## The same with 1,000 users, in under two minutes
+bench-quick: $(READY) ## Measure performance with 1,000 users, in under two minutes
 	@$(BIN)/python -m benchmarks --quick $(ARGS)
 
-bench-full: $(READY) ## The same with 100,000 users, and with 1,000,000 for three jobs
+bench-full: $(READY) ## Measure performance with 100,000 users, and with 1,000,000 for three jobs
 	@$(BIN)/python -m benchmarks --full $(ARGS)
 
 bench-console: $(READY) ## Measure the console on a terminal: start, keys, idle, memory
@@ -53,7 +53,7 @@ chaos: $(READY) ## Kill and pause real processes by the thousand, and try the te
 snapshots: $(READY) ## Accept how the screens look now
 	@$(BIN)/python -m pytest tests/screens --snapshot-update $(ARGS)
 
-reference: $(READY) ## Write the tables of docs/reference.md that are made from the code
+reference: $(READY) ## Generate the tables of docs/reference.md from the code
 	@$(BIN)/python -m tests.reference
 
 lock: $(READY) ## Renew requirements.lock from pyproject.toml (ARGS=--upgrade for newer releases)

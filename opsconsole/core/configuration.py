@@ -359,9 +359,11 @@ def _broker_url(url: str, cache: Secret | None, problems: list[str]) -> Secret |
     if find_spec("celery") is None:
         problems.append("engine.executor celery needs Celery, which is not installed: pip install 'opsconsole[celery]'")
     if cache is None:
-        problems.append("engine.executor celery needs a Redis server that the workers reach, too; set redis.url")
+        problems.append("engine.executor celery needs a Redis server that the workers can also reach; set redis.url")
     if not url:
-        problems.append("engine.executor celery needs a broker; set celery.broker_url to a Redis database of its own")
+        problems.append(
+            "engine.executor celery needs a broker; set celery.broker_url to a Redis database that nothing else uses"
+        )
         return None
     try:
         broker = Secret(redis_url(url))

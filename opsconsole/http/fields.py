@@ -131,7 +131,7 @@ def _words(schema: Mapping[str, Any]) -> str:
         case "null":
             return "null"
         case "array":
-            return f"a list, each of it {_words(schema['items'])}"
+            return f"a list, each {_words(schema['items'])}"
         case "string" if "maxLength" in schema:
             least = f"{schema['minLength']} to" if "minLength" in schema else "up to"
             return f"a string of {least} {schema['maxLength']:,} characters"

@@ -204,7 +204,7 @@ def why(call: Call, request: WhyRequest) -> WhyAnswer:
 def pause(call: Call, request: PauseRequest) -> Sent:
     """Skips the scheduled times of a job, a pack or `all` for a while. Runs that are started by hand still start."""
     if request.until_resumed and (request.for_ is not None or request.until is not None):
-        raise HttpError(400, "bad_body", "for, until and until_resumed exclude each other", "until_resumed")
+        raise HttpError(400, "bad_body", "give only one of for, until and until_resumed", "until_resumed")
     now = call.service.now()
     end = until(request.for_, request.until, call.service.queries.zone(request.job), now)
     if end is None and not request.until_resumed:

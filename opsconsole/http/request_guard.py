@@ -1,4 +1,4 @@
-"""Decides which requests are allowed: by host name, originating site and secret, with a limit on wrong secrets."""
+"""Decides which requests are allowed: by host name, originating site and token, with a limit on wrong tokens."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 MAX_WRONG_SECRETS = 10
 MINUTE_SECONDS = 60.0
 MAX_ADDRESSES = 10_000
-"""Addresses whose wrong secrets are counted. Counting does not stop a client that has more addresses."""
+"""Addresses whose wrong tokens are counted. Counting does not stop a client that has more addresses."""
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -83,10 +83,10 @@ class RequestGuard:
         if client is not None:
             return client  # also from an address with many wrong ones: behind a proxy, all clients have one address
         if secrets and self._is_blocked(origin):
-            return Reply.error(429, "too_many_attempts", "too many wrong secrets from this address; wait a minute")
+            return Reply.error(429, "too_many_attempts", "too many wrong tokens from this address; wait a minute")
         if secrets:
             self._count_wrong(origin)
-        return Reply.error(401, "unauthorized", "send the secret as `Authorization: Bearer SECRET`")
+        return Reply.error(401, "unauthorized", "send a valid token as `Authorization: Bearer TOKEN`")
 
     def _client(self, value: bytes) -> Client | None:
         """The client whose token a header has. Compares it with every token, so that the duration reveals nothing."""
@@ -112,7 +112,7 @@ class RequestGuard:
         attempts.append(self._monotonic())
         if len(attempts) == MAX_WRONG_SECRETS:
             log.warning(
-                "http: %s wrong secrets from %s within a minute; more are refused with the status 429",
+                "http: %s wrong tokens from %s within a minute; more are refused with the status 429",
                 MAX_WRONG_SECRETS,
                 origin,
             )

@@ -138,7 +138,7 @@ def error_reply(error: OpsconsoleError) -> Reply:
         case BadZone():
             return Reply.error(400, "bad_zone", message, "tz")
         case NotAllowed():
-            return Reply.error(403, "not_allowed", "this token, or this whole process, may only view")
+            return Reply.error(403, "not_allowed", "this token, or this process, is read-only")
         case BadRunSearch() | BadAuditSearch():
             return Reply.error(400, "bad_search", message, "q")
         case Unavailable():

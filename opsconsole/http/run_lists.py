@@ -136,7 +136,7 @@ def list_failures(call: Call, request: FailuresRequest) -> FailuresAnswer:
     if request.after is not None:
         batch, items = (int(part) for part in request.after.split("."))
         if max(batch, items) >= 2**31:
-            raise HttpError(400, "bad_field", "after must be `next` of the page before", "after")
+            raise HttpError(400, "bad_field", "after must be the `next` of an earlier page", "after")
         after = Place(batch, items)
     page = call.service.history.failed_items(request.run, after=after, limit=request.limit)
     return FailuresAnswer(

@@ -123,10 +123,10 @@ class ScheduleNotChanged(Refused):
 
 
 class NoClearing(Refused):
-    """There is no clearing of the cache that could be cancelled."""
+    """No clearing of the cache is running, or the command is not one."""
 
     def __init__(self, number: int | None = None) -> None:
-        super().__init__("no clearing is running" if number is None else f"command {number} is no clearing that runs")
+        super().__init__("no clearing is running" if number is None else f"command {number} is not a running clearing")
 
 
 class WindowActive(Refused):

@@ -117,7 +117,7 @@ def test_only_a_browser_with_a_session_gets_in(serving: Serving) -> None:
     client, first = serving.client, serving.addresses[0].removeprefix(serving.origin)
     assert client.get("/").status == 401
     assert client.get("/static/js/textual.js").status == 401
-    assert "is wrong or has been used" in client.get("/?token=wrong").body.decode()
+    assert "is wrong or was already used" in client.get("/?token=wrong").body.decode()
     assert client.get("/?token=caf%C3%A9").status == 401
 
     cookie = serving.sign_in()

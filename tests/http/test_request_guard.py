@@ -112,7 +112,7 @@ def test_wrong_secrets_of_an_address_are_limited_and_never_lock_out_the_right_on
     assert guarded.get("/packed").status == 200
     assert HttpClient(guarded.address).get("/packed").status == 401
     assert guesser.get("/healthz").status == 200
-    assert caplog.text.count("10 wrong secrets from 127.0.0.1 within a minute") == 1
+    assert caplog.text.count("10 wrong tokens from 127.0.0.1 within a minute") == 1
     assert SECRET not in caplog.text
 
 

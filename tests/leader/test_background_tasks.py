@@ -113,7 +113,7 @@ def test_only_a_clearing_that_runs_can_be_cancelled(place: Installation) -> None
         outcome = place.service.commands.outcome(place.service.commands.cancel_clearing(7), PATIENCE_SECONDS)
 
     assert outcome is not None
-    assert (outcome.refused, outcome.exit_code) == ("command 7 is no clearing that runs", Exit.REFUSED)
+    assert (outcome.refused, outcome.exit_code) == ("command 7 is not a running clearing", Exit.REFUSED)
 
 
 def test_a_clearing_is_compared_with_the_reads_of_its_families(place: Installation, client: redis.Redis) -> None:

@@ -59,7 +59,7 @@ class SessionGuard:
         if request.headers.getall("Host", []) != [self._host]:
             return _refusal(403, f"open {self._origin}")
         if (request.path == WEBSOCKET or "Origin" in request.headers) and not self._is_own_page(request):
-            return _refusal(403, "another page must not use this one")
+            return _refusal(403, "requests from pages of other sites are not allowed")
         if request.path == "/" and "token" in request.query:
             return self._begin(request)
         if not self._has_session(request):
@@ -70,12 +70,13 @@ class SessionGuard:
         return request.headers.getall("Origin", []) == [self._origin]
 
     def _begin(self, request: web.Request) -> web.StreamResponse:
-        """Begins a session for a token, with a page that opens the address without it. A redirect would not do: when a
-        page of another site had the link, the browser would not send the cookie along.
+        """Begins a session for a token, with a page that opens the address without it. It is not a redirect: if a page
+        of another site had the link, the browser would not send the cookie with the redirected request.
         """
         if not hmac.compare_digest(_digest(request.query["token"]), self._token):
             return _refusal(
-                401, "this address is wrong or has been used; open the newest one that `opsconsole serve` has printed"
+                401,
+                "this address is wrong or was already used; open the newest one that `opsconsole serve` has printed",
             )
         self.issue()
         session = secrets.token_urlsafe(32)

@@ -80,4 +80,4 @@ def require_celery(settings: Settings) -> None:
     """Raises BadSettings unless this installation executes batches with Celery."""
     if settings.engine.executor != "celery":
         problem = f"engine.executor is {settings.engine.executor}, and the leader executes its jobs itself"
-        raise BadSettings([f'{problem}; set it to "celery" here and there for workers of their own'])
+        raise BadSettings([f'{problem}; set it to "celery", here and for the leader'])

@@ -79,7 +79,7 @@ def bounded(answer: Mapping[str, object]) -> Answer:
     while len(msgspec.json.encode(found)) > MAX_BYTES:
         lists = {name: value for name, value in found.items() if isinstance(value, list) and len(value) > 1}
         if not lists:
-            raise ToolError("the answer is too large; ask for less")
+            raise ToolError("the answer is too large; request less")
         name = max(lists, key=lambda each: len(msgspec.json.encode(lists[each])))
         kept = lists[name][: len(lists[name]) // 2]
         left_out[name] = left_out.get(name, 0) + len(lists[name]) - len(kept)
