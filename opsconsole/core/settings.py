@@ -100,7 +100,7 @@ class EngineSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CelerySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[celery]`: the URL of the broker through which batches go to workers, a Redis database of this installation alone."""
+    """`[celery]`: the URL of the broker for batches, a Redis database that nothing else uses."""
 
     broker_url: str = ""
 
