@@ -67,11 +67,17 @@ class Repeated:
         """Whether it failed last because something was unreachable."""
         return self._problem is not None and self._problem.dependency is not None
 
-    def attempt(self, step: Callable[[], object], *, passing: Callable[[BaseException], bool] | None = None) -> bool:
+    def attempt(
+        self,
+        step: Callable[[], object],
+        *,
+        passing: Callable[[BaseException], bool] | None = None,
+        at_once: bool = False,
+    ) -> bool:
         """Whether the step succeeded. An exception is recorded, or raised if it is `passing`. Does nothing before the
-        wait after a failure is over.
+        wait after a failure is over, except `at_once`.
         """
-        if self.wait_seconds > 0:
+        if self.wait_seconds > 0 and not at_once:
             return False
         self._busy = True
         self.progress()
@@ -195,7 +201,7 @@ class Loop:
             else:
                 self._stopping.wait(self.repeated.wait_seconds)
         if self._last is not None:
-            self.repeated.attempt(self._last)
+            self.repeated.attempt(self._last, at_once=True)
 
     def _round(self) -> None:
         self._wait = self._step()

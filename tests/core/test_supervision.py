@@ -167,6 +167,18 @@ def test_the_last_step_is_done_when_the_loop_stops() -> None:
     assert done == ["step", "last"]
 
 
+def test_the_last_step_is_done_although_the_loop_waits_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervision, "FIRST_WAIT_SECONDS", 60.0)
+    done: list[str] = []
+    loop = Loop(Work.PRESENCE, lambda: 1 / 0, seconds=0.0, now=now, last=lambda: done.append("last"))
+
+    loop.start()
+    eventually(lambda: loop.status().problem is not None, "it has failed")
+    loop.stop()
+
+    assert done == ["last"]
+
+
 def test_a_thread_that_ends_with_an_exception_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     before = threading.excepthook
 
