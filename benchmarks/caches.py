@@ -279,7 +279,7 @@ def _milliseconds(call: Callable[[], object]) -> float:
 
 
 def measure_swap(here: Environment, members: int) -> tuple[float, int]:
-    """Replaces a board of so many members twice; the seconds of the second time, and its commands over 10 ms."""
+    """Replaces a board twice; returns the seconds of the second time, and its commands over 10 ms."""
     cache = Cache(here.redis_url)
     here.cache.config_set("slowlog-log-slower-than", SLOW_MICROSECONDS)
     seconds = 0.0

@@ -1,5 +1,5 @@
-"""`python -m benchmarks.celery`: the executor `celery` with 1, 2 and 4 worker processes beside worker processes of the
-leader, what a batch costs through the broker, and a run during which workers are killed and the broker is restarted.
+"""Measures the executor `celery` with 1, 2 and 4 workers against the executor `processes`, the cost of a batch, and a
+run during which workers are killed and the broker is restarted: `python -m benchmarks.celery`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ GROUPS = {
 }
 """Groups of processes by a part of their command line; all others are the leader."""
 SMALL_BATCH = 10
-"""Items of a batch in the comparison of costs: most of its time is the way there and back."""
+"""Items of a batch in the comparison of costs, where the broker takes most of the time."""
 
 
 @dataclass

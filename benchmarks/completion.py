@@ -1,4 +1,4 @@
-"""How long a shell waits for a completion: `python -m benchmarks.completion`."""
+"""Measures how long a shell waits for a completion: `python -m benchmarks.completion`."""
 
 from __future__ import annotations
 

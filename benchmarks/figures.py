@@ -1,4 +1,4 @@
-"""What is measured: figures with their goals and verdicts."""
+"""Figures with their goals and verdicts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Verdict(StrEnum):
-    """How a figure stands to its goal."""
+    """Whether a figure meets its goal."""
 
     MET = "met"
     MISSED = "missed"

@@ -1,4 +1,4 @@
-"""Prints figures, and writes them as JSON: of each run to benchmarks/results, and published ones to docs/figures, from
+"""Prints figures and writes them as JSON: all to benchmarks/results, and published ones also to docs/figures, from
 which the tables of docs/performance.md are made.
 """
 
@@ -37,7 +37,7 @@ def load_now() -> float:
 
 
 def refusal(*, publish: bool, force: bool) -> str | None:
-    """Why nothing is measured that is to be published: the machine is busy with something else."""
+    """Why figures cannot be published: the machine is busy. None if they can."""
     load = load_now()
     if not publish or force or load <= MAX_LOAD:
         return None

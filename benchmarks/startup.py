@@ -1,6 +1,6 @@
 """Measures starting and idling: commands, headless and console.
 
-Processor time stands beside the time of a start: a busy machine changes it less.
+The processor time of a start is given as well, because a busy machine affects it less.
 """
 
 from __future__ import annotations

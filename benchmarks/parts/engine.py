@@ -1,4 +1,4 @@
-"""The engine: what a run costs beside its work."""
+"""The engine: the cost of a run apart from its work."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def _check(name: str, cases: list[Case]) -> None:
 def prepared(
     name: str, users: int, packs: set[str], money_days: int | None = None
 ) -> Iterator[tuple[Environment, Dates]]:
-    """An environment with the data of so many users."""
+    """An environment with the data of this number of users."""
     with tempfile.TemporaryDirectory(prefix="opsconsole-bench-") as folder, environment(name, Path(folder)) as here:
         began = time.perf_counter()
         dates = Dates(clock.now())

@@ -140,7 +140,7 @@ def _choices(kind: Any) -> tuple[str, ...]:
 
 
 def _expected(kind: Any) -> str:
-    """What a value must be: its type and its bounds."""
+    """The expected values in words: their type and their bounds."""
     plain, metas = _plain(kind)
     choices = _choices(kind)
     words = f"{', '.join(choices[:-1])} or {choices[-1]}" if len(choices) > 1 else expected(plain)

@@ -40,7 +40,7 @@ class RedisStats:
 
     @property
     def hit_rate(self) -> float | None:
-        """Share of reads since the server's start that were hits; None before the first read, or if not known."""
+        """Share of reads since the server's start that were hits; None before the first read, or if unknown."""
         if self.hits is None or self.misses is None:
             return None
         reads = self.hits + self.misses
@@ -84,7 +84,7 @@ class RecentHitRate:
 
 @dataclass(frozen=True, slots=True)
 class FamilyUsage:
-    """What a server holds of a family. `memory` in bytes is estimated from a sample of its keys, None where the size
+    """The keys of a family in a server. `memory` in bytes is estimated from a sample of its keys, None where the size
     cannot be read; `ttl` is the shortest, mean and longest TTL in the sample, in seconds; `without_ttl` counts the
     sampled keys that do not expire.
     """

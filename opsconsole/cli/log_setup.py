@@ -43,7 +43,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class JournalFormatter(JsonFormatter):
-    """The same for the journal of systemd, which takes the priority of a line from its start and removes that."""
+    """The same for systemd's journal, which reads the priority at the start of a line and removes it."""
 
     def format(self, record: logging.LogRecord) -> str:
         """`<4>{"at", "level", ...}` for a warning."""

@@ -50,7 +50,7 @@ def section(name: str, kind: type[msgspec.Struct], given: Any, problems: list[st
 
 
 def expected(kind: Any) -> str:
-    """What a setting of a type must be: `a whole number`."""
+    """The expected value of a setting in words: `a whole number`."""
     choices = next((each for each in (kind, *get_args(kind)) if get_origin(each) is Literal), None)
     if choices is not None:
         *first, last = get_args(choices)

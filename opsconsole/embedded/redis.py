@@ -235,7 +235,7 @@ class EarlyStart:
         self._thread.start()
 
     def result(self) -> bool:
-        """What `ensure` returns or raises, when it is done."""
+        """Waits for `ensure`, and returns or raises its result."""
         self._thread.join()
         if isinstance(self._outcome, BaseException):
             raise self._outcome

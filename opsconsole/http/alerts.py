@@ -88,7 +88,7 @@ class UnackRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SilenceRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """What is silenced, and for how long: 12 hours by default."""
+    """The target of a silence, and its duration: 12 hours by default."""
 
     target: Target
     for_: Length | None = field(default=None, name="for")

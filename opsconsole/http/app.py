@@ -115,7 +115,7 @@ class App:
         self._resources.close()
 
     def _actor(self, client: Client, origin: str) -> Actor:
-        """Who sends a request. Nobody may do more than the user of this process."""
+        """The sender of a request. Nobody may do more than the user of this process."""
         own = self._service.settings.actor.role
         return Actor(client.name, origin, client.role if own is Role.OPERATOR else own)
 

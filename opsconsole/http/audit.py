@@ -44,7 +44,7 @@ class AuditAnswer(Answer, frozen=True, kw_only=True):
 
 
 class ReplayRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """From which time on events are published again."""
+    """The time from which events are published again."""
 
     since: PastTime
 

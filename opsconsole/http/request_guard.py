@@ -26,7 +26,7 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who sends requests: the name of a token, and what its bearer may do."""
+    """A sender of requests: the name of its token, and its role."""
 
     name: str
     role: Role

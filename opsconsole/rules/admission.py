@@ -88,7 +88,7 @@ class _Admission:
                 self._add(run, find(run.job))
 
     def decide(self, run: Run) -> Wait | None:
-        """What a run waits for; None when it may start, and counts as running from now on."""
+        """What a run waits for. None: it may start, and counts as running from now on."""
         job = self._find(run.job)
         wait = self._wait(run, job) if run.stop is None and job is not None else None
         if wait is None:

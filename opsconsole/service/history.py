@@ -75,7 +75,7 @@ class RunHistory:
         return [run for run in found if run.stop is None]
 
     def parsed(self, typed: str, *, me: str | None = None) -> RunSearch:
-        """What a filter as people type it selects; `me` is who types it, by default this process's user. Raises
+        """The selection of a typed filter; `me` is the user who typed it, by default this process's user. Raises
         BadRunSearch.
         """
         with self._backend.reading() as db:

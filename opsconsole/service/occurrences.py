@@ -121,7 +121,7 @@ def why(
 
 
 def _changed(catalog: Catalog, name: str) -> list[str]:
-    """Who changed the job's schedule, if anybody did."""
+    """A note about a changed schedule of the job, if there is one."""
     changed = catalog.changed.get(name)
     if changed is None or name not in catalog:
         return []

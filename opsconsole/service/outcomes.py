@@ -40,7 +40,7 @@ class Outcome:
 
     @property
     def done(self) -> str | None:
-        """What was done, as a sentence; None when that is one run, queued."""
+        """The result as a sentence; None when the result is one queued run."""
         return None if self.error is not None else wording.done(self.verb, self.facts)
 
     @property

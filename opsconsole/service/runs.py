@@ -90,7 +90,7 @@ def live(db: Connection, catalog: Catalog, now: datetime) -> tuple[Progress, ...
 
 
 def waits(db: Connection, catalog: Catalog, active: Sequence[Run], now: datetime) -> dict[int, Wait]:
-    """What active runs wait for: before they start, and running ones for a worker."""
+    """What active runs wait for: queued ones to start, running ones for a worker."""
     decided = admissions(active, lambda name: _job(catalog, name), now)
     found = {run.id: wait for run, wait in decided if wait is not None}
     running = [run for run in active if run.state is RunState.RUNNING]

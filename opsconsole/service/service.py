@@ -78,14 +78,14 @@ class Service:
 
     @cached_property
     def cache(self) -> CacheQueries:
-        """What Redis holds."""
+        """The content of Redis."""
         from opsconsole.service.cache import CacheQueries
 
         return CacheQueries(self._backend)
 
     @cached_property
     def audit(self) -> AuditTrail:
-        """Who requested what."""
+        """The audit trail."""
         from opsconsole.service.audit import AuditTrail
 
         return AuditTrail(self._backend)

@@ -51,7 +51,7 @@ def only(selected: Only) -> str:
 
 
 def order(order: Order) -> str:
-    """What is unusual about the order of a backfill: `newest first, at most 2 windows at once`; or nothing."""
+    """The order of a backfill unless it is the default, such as `newest first, at most 2 windows at once`."""
     parts = ["newest first"] if order.newest_first else []
     if order.at_once is not None:
         parts.append(f"at most {count(order.at_once, 'window')} at once")

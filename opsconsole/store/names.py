@@ -1,4 +1,4 @@
-"""What an operator can name on a command line, for the completion of shells: jobs, runs, alerts and backfills.
+"""Names and numbers for the completion of shells: jobs, runs, alerts and backfills.
 
 Imports little: a person waits for it with each key.
 """

@@ -188,7 +188,7 @@ def undone(db: Connection, matching: RunFilter, *, after: int, limit: int) -> li
 
 
 def without_retry(db: Connection, numbers: Sequence[int]) -> list[int]:
-    """Those of these runs that were not retried, in the same order."""
+    """The runs among these that were not retried, in the same order."""
     retried: set[int] = set()
     for start in range(0, len(numbers), IDS_A_PAGE):
         mine = runs.c.parent_id.in_(numbers[start : start + IDS_A_PAGE])

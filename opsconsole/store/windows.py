@@ -17,7 +17,7 @@ from opsconsole.store.tables import NOT_FRESH_SQL, runs, windows
 
 LONGEST_WINDOW = timedelta(days=32)
 FEW_JOBS = 50
-"""Of more jobs, the windows of all are read: those that are not fresh are few."""
+"""For more jobs, the windows of all jobs are read: few of them are not fresh."""
 
 
 @dataclass(frozen=True, slots=True)

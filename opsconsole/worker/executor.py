@@ -41,17 +41,17 @@ Stopped = Callable[[Work], bool]
 
 
 Results = Generator[Result | None, None, None]
-"""What comes of the work: the results that are there, and then None, again and again."""
+"""The results of the work: those that have arrived, then None, repeatedly."""
 
 
 class Executor(Protocol):
-    """Takes batches and plannings from `feed` and yields their results. After those that are there it yields None, also
-    when there are none: the caller keeps control, and records what came before together. Closing it, or its results,
-    ends running work.
+    """Takes batches and plannings from `feed` and yields their results. After those that have arrived it yields None,
+    also when there are none. So the caller keeps control, and records the results before it together. Closing the
+    executor, or its results, ends running work.
 
     `problem` is why it has fewer workers than it should; None while nothing is wrong. `lacks` names the dependency
     without which nothing can be executed now, if any. `attached` are its workers on other machines. `losses` are the
-    last workers that ended, or were ended, while they worked; other threads may read it. `withdraw` takes back the work
+    last workers that ended, or were ended, while they worked; other threads may read it. `withdraw` withdraws the work
     of a run that no worker has begun: its results are lost as STOPPED. `wake` ends a wait for results; any thread may
     call it.
     """

@@ -49,7 +49,7 @@ class Inline:
                     break
 
     def withdraw(self, run: int, /) -> None:
-        """Does nothing: work is begun at once."""
+        """Does nothing: work starts at once."""
 
     def wake(self) -> None:
         """Does nothing: a wait is short."""

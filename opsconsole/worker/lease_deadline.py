@@ -37,7 +37,7 @@ class LeaseDeadline:
 
     @property
     def seconds_left(self) -> float:
-        """How long work may still go on under this lease."""
+        """How long work may still continue under this lease."""
         return max(0.0, self._until[0] - boottime())
 
     def extend(self, until: float) -> None:

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.05
 GATHER_SECONDS, NEXT_SECONDS = 0.05, 0.01
-"""How long results of small work are gathered, and how soon the next one has to follow."""
+"""How long results of small batches are gathered, and how soon the next one has to follow."""
 OPEN_SECONDS = 15.0
 """How long to wait for the first workers."""
 MAX_FAILED_STARTS = 3
@@ -109,7 +109,7 @@ class Processes:
             self.close()
 
     def withdraw(self, run: int, /) -> None:
-        """Does nothing: work is begun at once."""
+        """Does nothing: work starts at once."""
 
     def wake(self) -> None:
         """Ends a wait for results."""
@@ -184,7 +184,7 @@ class Processes:
         return []
 
     def _gather(self, feed: Feed) -> list[Result]:
-        """Waits for a result. Those of small work that follow it at once come along: they are recorded together."""
+        """Waits for a result, and gathers those of small batches that follow at once: they are recorded together."""
         results = self._collect(TICK_SECONDS)
         end = time.monotonic() + GATHER_SECONDS
         # Idle workers get their next work before the results are recorded.

@@ -34,7 +34,7 @@ UTC = "UTC"
 
 
 class ScheduleRequest(NamedTuple):
-    """A schedule for a job; an empty expression for that of code and configuration."""
+    """A schedule for a job; an empty expression stands for the one in code and configuration."""
 
     job: str
     cron: str

@@ -1,4 +1,4 @@
-"""The dialog that changes the schedule of a job: the trial of a schedule, with a note."""
+"""The dialog that changes the schedule of a job: it previews the new schedule, and takes a note."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NOTE_CELLS = 50
 
 
 class ScheduleDialog(CronDialog):
-    """Answers with the schedule once it is valid. An empty expression resets a changed one."""
+    """Returns the schedule once it is valid. An empty expression resets a changed one."""
 
     def __init__(self, host: Host, card: JobCard) -> None:
         super().__init__(host, card)
@@ -57,7 +57,7 @@ class ScheduleDialog(CronDialog):
         ]
 
     def confirm(self) -> None:
-        """Answers with the request, unless the schedule is invalid, or the job has it already."""
+        """Returns the request, unless the schedule is invalid or the job already has it."""
         cron, tz = self.request
         if isinstance(self.trial, OpsconsoleError):
             self._problem = "correct the schedule first"
@@ -71,7 +71,7 @@ class ScheduleDialog(CronDialog):
         self.repaint()
 
     def changed(self) -> None:
-        """Tries the expression once typing pauses."""
+        """Previews the expression once typing pauses."""
         self._problem = ""
         super().changed()
 

@@ -93,7 +93,7 @@ class CalendarScreen(BackfillActionsPage[CalendarData]):
         return f"backfill of {self._shown.job}"
 
     def verdict_keys(self) -> tuple[tuple[str, str], ...]:
-        """No way to the worst problem if this calendar is what it leads to."""
+        """Hides the key to the worst problem if that leads to this calendar."""
         worst = next(iter(health.shown(self.view())[0]), None)
         is_here = worst is not None and worst.key == (FindingKind.INCOMPLETE_WINDOWS, self._shown.job)
         return () if is_here else super().verdict_keys()
@@ -244,7 +244,7 @@ class CalendarScreen(BackfillActionsPage[CalendarData]):
         self.repaint()
 
     def action_at_once(self) -> None:
-        """Limits the windows that run at once, or does not."""
+        """Changes how many windows run at once."""
         self.planning.drop()
         self._selection.next_at_once()
         self.repaint()

@@ -280,7 +280,7 @@ class Page(Screen[None]):
         return self._keys_of[1]
 
     def _footer(self, cells: int) -> Line:
-        """The keys that fit; the one that shows all others gives way to none."""
+        """The keys that fit, and always the one that shows all keys."""
         pieces: list[Piece] = []
         parts = [
             (Piece(" "), Piece(key, "key"), Piece(f" {word} ", "quiet"), word)

@@ -10,7 +10,7 @@ from screens.panels.calendar import DateRange
 from screens.panels.plan import CHOICES
 
 AT_ONCE = (None, 1, 2, 4, 8)
-"""What `#` goes through: the most windows at once."""
+"""The limits that `#` steps through: the most windows at once."""
 
 
 class WindowSelection:

@@ -26,7 +26,7 @@ EFFECTS = {
     Remedy.RETRY: "retries what failed",
     Remedy.BACKFILL: "opens the calendar with a plan, enter starts it",
 }
-"""What the key for it does."""
+"""The effect of the key that fixes it."""
 SENT = {
     DeliveryState.SENT: Piece("✓", "ok"),
     DeliveryState.DUE: Piece("waiting", "warn"),
@@ -38,7 +38,7 @@ NOTHING_SENT = "nothing was sent"
 
 
 def title(card: AlertCard) -> Line:
-    """What the alert is about."""
+    """The subject of the alert."""
     return line(text(subject(card), "title", 60))
 
 

@@ -1,4 +1,4 @@
-"""What fixes a finding: an action, and the word for it beside its key."""
+"""Selects the action that fixes a finding, and the word for it beside its key."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def active_now(pauses: Sequence[Pause], now: datetime) -> tuple[Pause, ...]:
 
 
 def of_job(pauses: Sequence[Pause], job: str) -> list[Pause]:
-    """Those of a job, its pack or all jobs."""
+    """The pauses of a job, of its pack, or of all jobs."""
     return [pause for pause in pauses if pause.target in (ALL, pack_of(job), job)]
 
 

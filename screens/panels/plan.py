@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 REASONS = 3
 NOT_FRESH = Only.MISSING | Only.STALE | Only.FAILED
 CHOICES = (Only.MISSING, Only.STALE, Only.FAILED, NOT_FRESH, Only.ALL)
-"""What `m` goes through."""
+"""The choices that `m` steps through."""
 
 
 @dataclass(frozen=True, slots=True)

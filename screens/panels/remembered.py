@@ -1,4 +1,4 @@
-"""Keeps the last result of a function: most drawings are made of the same values as the one before."""
+"""Keeps the last result of a function: most drawings show the same values as the previous one."""
 
 from __future__ import annotations
 

@@ -215,7 +215,7 @@ def fit(blocks: Sequence[Block], rows: int, cells: int, cursor: Key | None) -> t
 
 
 def fitted(blocks: Sequence[Block], rows: int, cells: int, cursor: Key | None) -> Fitted:
-    """What fits into `rows`, the block under the cursor included. Of `Blocks`, the others are not even made.
+    """The blocks that fit into `rows`, with the one under the cursor. Others of `Blocks` are not made.
 
     The first line of a block starts with a cell for the cursor's mark.
     """

@@ -52,7 +52,7 @@ class ConsoleProcess:
             os.close(other)
 
     async def output(self) -> AsyncIterator[bytes]:
-        """What the process writes, until it has closed its terminal."""
+        """Yields the output of the process, until it has closed its terminal."""
         reader = asyncio.StreamReader(limit=READ_BYTES)
         file = os.fdopen(os.dup(self._terminal), "rb", buffering=0)
         protocol = asyncio.StreamReaderProtocol(reader)

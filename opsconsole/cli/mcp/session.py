@@ -31,7 +31,7 @@ Answer = dict[str, Any]
 
 class Session:
     """Answers from one thread, in which the service is opened for the first request. With `may_act`, its client has the
-    role of this process's user; otherwise it may only view.
+    role of this process's user; otherwise it is a viewer.
     """
 
     def __init__(self, settings: Settings, *, may_act: bool) -> None:
@@ -71,8 +71,8 @@ class Session:
 
 
 def bounded(answer: Mapping[str, object]) -> Answer:
-    """An answer as JSON with safe texts. Its longest lists are cut until it is small enough; `left_out` has how many
-    elements that cost.
+    """An answer as JSON with safe texts. Its longest lists are cut until it is small enough; `left_out` counts the
+    elements that were cut.
     """
     found: Answer = _cleaned(msgspec.to_builtins(answer))
     left_out: dict[str, int] = {}
@@ -96,7 +96,7 @@ def _cleaned(value: Any) -> Any:
 
 
 def _client(ctx: Context) -> str:
-    """The name that the client has given itself."""
+    """The name that the client has chosen."""
     given = ctx.session.client_params
     name = safe(given.client_info.name, MAX_CLIENT).strip() if given is not None else ""
     return name or "an unnamed client"

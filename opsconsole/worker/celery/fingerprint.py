@@ -19,7 +19,7 @@ LENGTH = 12
 
 
 def leading(settings: Settings, catalog: Catalog, token: int) -> LeaderRecord:
-    """What a leader announces; a worker compares its own, with any token."""
+    """The record that a leader announces. A worker compares it with its own, ignoring the token."""
     return LeaderRecord(token, settings.host, __version__, code_of(settings), settings_of(settings, catalog))
 
 

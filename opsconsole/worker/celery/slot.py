@@ -53,9 +53,9 @@ class Slot:
                     raise CannotStart(f"no worker process can start: {problem}; see {self._errors}")
 
     def execute(self, work: Work, why_end: Callable[[], str | None]) -> Iterator[Result]:
-        """Yields what comes of the work; as soon as `why_end` gives a reason, the process is ended. Raises CannotStart.
+        """Yields the results of the work. Ends the process as soon as `why_end` gives a reason. Raises CannotStart.
 
-        Work that its process did not finish is `lost`.
+        Unfinished work of a process that ends is `lost`.
         """
         self.start()
         worker = self._worker
@@ -120,7 +120,7 @@ class _Watching:
         self._selector.close()
 
     def answers(self) -> list[Result]:
-        """What has arrived, after a short wait. Raises NotAnAnswer."""
+        """The results that have arrived after a short wait. Raises NotAnAnswer."""
         worker, found = self._worker, list[Result]()
         watched = worker.input in self._selector.get_map()
         if worker.has_unsent and not watched:

@@ -1,6 +1,6 @@
-"""An attached worker: Celery receives the tasks, and worker processes of our own execute them.
+"""An attached worker: Celery receives the tasks, and opsconsole's worker processes execute them.
 
-A task that hangs or ends its process does not take the worker with it, and a pack does not see what another one does.
+A task that hangs or ends its process does not end the worker, and packs do not affect each other.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class CeleryWorker:
             raise CeleryEnded
 
     def close(self, grace_seconds: float = GRACE_SECONDS) -> None:
-        """Takes no further task, lets those that are being executed finish within the grace period, and ends the rest:
+        """Takes no further tasks. Those being executed may finish within the grace period; the others are ended, and
         the leader gives them to another worker.
         """
         self._membership.leave()
