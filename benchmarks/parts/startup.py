@@ -7,6 +7,6 @@ from benchmarks.options import Figures, Options, Size
 
 
 def measure(options: Options) -> Figures:
-    """The commands; except for a quick look, also headless processes and idling. The console has a suite of its own."""
+    """The commands; except for a quick look, also headless processes and idling. The console has its own suite."""
     parts = (startup.COMMANDS,) if options.size is Size.QUICK else (startup.COMMANDS, startup.READY, startup.IDLE)
     yield from startup.measure(parts, startup.How(starts=options.rounds))

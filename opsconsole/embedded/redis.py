@@ -220,7 +220,7 @@ class EmbeddedRedis:
 
 
 def server_of(settings: Settings) -> EmbeddedRedis:
-    """The server of an installation that has none of its own."""
+    """The server of an installation without a configured one."""
     limits = settings.redis_limits
     return EmbeddedRedis(settings.folder, max_memory=limits.max_memory, policy=limits.policy)
 

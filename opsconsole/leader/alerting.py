@@ -104,7 +104,7 @@ class Alerting:
         self._settled = None if has_news or self._absent else (judgement, version, now)
 
     def _is_settled(self, judgement: Judgement, version: int, now: datetime) -> bool:
-        """Whether an earlier look, not long ago, has found nothing to write for the same judgement."""
+        """Whether a recent comparison with the same judgement has found nothing to write."""
         if self._settled is None:
             return False
         same, before, at = self._settled

@@ -43,7 +43,7 @@ class HealthChecks:
         self.loop.stop()
 
     def check(self) -> float | None:
-        """Records the states if the last record is not of these five minutes. Returns when to look again."""
+        """Records the states if the last record is not of these five minutes. Returns when to check again."""
         now = self._now()
         at = now - (now - _EPOCH) % EVERY
         if at == self._recorded:

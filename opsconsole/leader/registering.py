@@ -43,7 +43,7 @@ def register(db: Connection, jobs: Mapping[str, Job], now: datetime, token: int)
 def recorded(
     db: Connection, job: str, cron: Cron, cursor: datetime, now: datetime, *, has_returned: bool = False
 ) -> tuple[Recorded, ...]:
-    """The times in (cursor, now] that keep their rows. The other rows lose them, to be planned anew."""
+    """The times in (cursor, now] that keep their rows. They are removed from the other rows, to be planned again."""
     revision = revise(occurrences.between(db, job, cursor, now), cron, cursor, now, has_returned=has_returned)
     for number, left in revision.shortened.items():
         occurrences.shorten(db, number, left)

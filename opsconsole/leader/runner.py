@@ -178,7 +178,7 @@ class Runner:
         return True
 
     def _collect(self) -> list[Result]:
-        """The results that are there now."""
+        """The results that have arrived."""
         results: list[Result] = []
         while len(results) < MOST_TOGETHER and (result := next(self._results)) is not None:
             results.append(result)

@@ -39,7 +39,7 @@ DISK_SECONDS = 10.0
 SURVEY_SECONDS, FIRST_SURVEY_SECONDS = 3600.0, 900.0
 """The time between two surveys of all tables, and before the first one: what is no longer kept is removed first."""
 STEP_SECONDS = 1.0
-"""The time between two tries of a survey that is due."""
+"""The time between two attempts of a survey that is due."""
 MOST_OF_TIME = 0.01
 """A survey that takes long is repeated less often, so that this is its share of the time at most."""
 PAUSE = 4

@@ -12,7 +12,7 @@ from apscheduler.triggers.base import BaseTrigger
 
 
 class NextDue(BaseTrigger):  # type: ignore[misc]
-    """Fires when `next_due` says that a job is due next: one tick plans all jobs of a scheduled time.
+    """Fires when the next job is due according to `next_due`: one tick plans all jobs of a scheduled time.
 
     Missed times are not replayed: the planner records them, and after a long downtime there may be very many.
     """

@@ -74,7 +74,7 @@ def predecessors(run: Run, job: Job, open_runs: Sequence[Run]) -> list[Run]:
 
 
 class _Admission:
-    """The running runs, by what a decision needs: with a thousand open runs none may look at all the others."""
+    """The running runs, indexed for decisions: with a thousand open runs, a decision must not read all of them."""
 
     def __init__(self, open_runs: Sequence[Run], find: Callable[[str], Job | None], now: datetime) -> None:
         self._open_runs, self._find, self._now = open_runs, find, now

@@ -1,4 +1,4 @@
-"""Runs that were created or were open since an earlier look: the only ones that can have changed."""
+"""Runs that were created or were open since an earlier call: the only ones that can have changed."""
 
 from __future__ import annotations
 

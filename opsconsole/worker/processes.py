@@ -89,7 +89,7 @@ class Processes:
         self.losses: tuple[WorkerLoss, ...] = ()
 
     def __call__(self, feed: Feed, stopped: Stopped) -> Results:
-        """Yields the results that are there and then None, at least every 50 ms; the first when the workers are ready.
+        """Yields the arrived results and then None, at least every 50 ms; the first when the workers are ready.
 
         A batch whose worker ended has all its keys in `again`, and `lost` set; a planning has `lost` set. Raises
         WorkersCannotStart when no worker is ready and several in a row could not start.

@@ -143,7 +143,7 @@ class Block:
 
 
 class Blocks(Sequence[Block]):
-    """Blocks that are made when they are looked at: of a thousand rows, few are shown. `draw` makes the lines of one by
+    """Blocks that are made when they are needed: of a thousand rows, few are shown. `draw` makes the lines of one by
     its number.
     """
 

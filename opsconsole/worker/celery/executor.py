@@ -107,7 +107,7 @@ class CeleryExecutor:
         return NO_WORKER if self.lacks == WORKERS else None
 
     def __call__(self, feed: Feed, stopped: Stopped) -> Results:
-        """Yields the results that are there and then None, at least every 50 ms. The first comes when it is known which
+        """Yields the arrived results and then None, at least every 50 ms. The first comes after reading which
         workers are attached.
 
         A batch whose worker was lost several times has all its keys in `again`, and `lost` set; a planning has `lost`

@@ -83,7 +83,7 @@ class Link:
     # --- called by the executor -------------------------------------------------------------------------------------
 
     def send(self, task: str, work: Work) -> None:
-        """Sends a task; tries again until it has arrived."""
+        """Sends a task, and repeats that until it has arrived."""
 
         def command() -> None:
             self._broker.open(self._token, task)

@@ -29,7 +29,7 @@ LEADER_SECONDS = 10.0
 
 
 class Membership:
-    """Announces `own` from a thread. `lease` is over when the leader cannot be known to lead any more; at most
+    """Announces `own` from a thread. `lease` is over when the leader may no longer lead; at most
     `lease_seconds` after the last look. `installation` is what this worker has in common with its leader.
     """
 
