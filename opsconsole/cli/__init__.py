@@ -17,7 +17,7 @@ from opsconsole.cli.output import echo
 from opsconsole.core import bundle
 from opsconsole.core.error_reports import report_error
 from opsconsole.core.errors import BadSettings, OpsconsoleError, Unavailable
-from opsconsole.core.signals import end_on_hangup, install_handlers
+from opsconsole.core.signals import INTERRUPTED, end_on_hangup, install_handlers
 
 SUMMARIES = {
     "ack": "Acknowledge an alert.",
@@ -123,7 +123,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         echo("interrupted", err=True)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(error.exit_code)

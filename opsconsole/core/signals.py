@@ -16,6 +16,8 @@ WITHOUT_MEANING = (signal.SIGUSR1, signal.SIGUSR2)
 """They would end a process that does not handle them."""
 WATCH_SECONDS = 15.0
 """Longer than the grace period of batches in flight; a process that has not ended by then hangs."""
+INTERRUPTED = 128 + signal.SIGINT
+"""The exit code after Ctrl+C."""
 
 _received: list[int] = []
 _hangups: SimpleQueue[int] = SimpleQueue()

@@ -145,9 +145,10 @@ def _retried(outcome: Mapping[str, Any]) -> str | None:
 
 def _cancelled(outcome: Mapping[str, Any]) -> str:
     if "runs" in outcome:
-        number, when = len(outcome["runs"]), "now" if outcome["force"] else "when their batches in flight are done"
-        ended = f", {outcome['refused']:,} ended before" if outcome["refused"] else ""
-        return f"{count(number, 'run')} {'ends' if number == 1 else 'end'} {when}{ended}"
+        number, ended = len(outcome["runs"]), outcome["refused"]
+        verb, its = ("ends", "its") if number == 1 else ("end", "their")
+        when = "now" if outcome["force"] else f"when {its} batches in flight are done"
+        return f"{count(number, 'run')} {verb} {when}" + (f", {ended:,} had already ended" if ended else "")
     when = "now" if outcome["force"] else "when its batches in flight are done"
     return f"run {outcome['run']} of {outcome['job']} ends {when}"
 

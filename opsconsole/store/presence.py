@@ -1,4 +1,4 @@
-"""Presence: the consoles and headless processes that are attached to the store."""
+"""Presence: the consoles, headless processes and workers that are attached."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ from opsconsole.cli.progress import Bar, bar
 from opsconsole.cli.prompts import abort, dry_run_option, json_option, require_yes, yes_option
 from opsconsole.cli.session import open_service
 from opsconsole.core.errors import OpsconsoleError
+from opsconsole.core.signals import INTERRUPTED
 from opsconsole.core.text import safe
 from opsconsole.service import confirmations
 
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from opsconsole.service.service import Service
 
 POLL_SECONDS = 0.1
-INTERRUPTED = 130
-"""The exit code after Ctrl+C."""
 
 
 @click.command("clear", cls=Command)
