@@ -18,7 +18,7 @@ help: ## Show this list
 	@echo
 	@echo '  USERS=2000           how many people the demo has'
 	@echo '  ARGS="-k name -x"    more arguments for demo, test, soak, bench, chaos, snapshots and lock'
-	@echo '  WORKERS=4            how many test processes (default: two for each core)'
+	@echo '  WORKERS=4            how many test processes (default: three for each core)'
 	@echo '  PYTHON=python3.12    the Python that .venv is made with (default: python3)'
 
 demo: $(READY) ## Start the console on sample data; nothing else has to run

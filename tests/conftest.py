@@ -51,9 +51,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """How many processes `-n auto` starts: two for each core, as many tests wait for other processes."""
+    """How many processes `-n auto` starts: three for each core, as many tests wait for other processes."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return 2 * cores
+    return 3 * cores
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

