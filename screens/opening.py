@@ -121,7 +121,9 @@ class BackgroundOpening:
         """Closes the service. Raises the error with which it could not be opened, or closed."""
         self._closing.set()
         if self._thread is not None:
-            self._thread.join(None if self._is_open.is_set() else CLOSE_SECONDS)
+            self._thread.join(CLOSE_SECONDS)
+            if self._is_open.is_set():  # otherwise it may wait for something that does not answer
+                self._thread.join()
         if self._error is not None:
             raise self._error
 
@@ -136,7 +138,8 @@ class BackgroundOpening:
             ):
                 self._is_open.set()
                 later(host.show_step, "")
-                self._load_pages()
+                if not self._closing.is_set():
+                    self._load_pages()
                 self._closing.wait()
         except BaseException as error:  # noqa: BLE001 - the main thread raises it
             self._error = error

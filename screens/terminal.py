@@ -45,7 +45,9 @@ RESTORE = (
 
 
 class Received:
-    """Ends the console on a signal: the first one exits cleanly, the second one at once."""
+    """Ends the console on a signal: the first one exits cleanly, the second one at once. A line that drops may hang up
+    twice, by the terminal and by the shell, which is one signal.
+    """
 
     def __init__(self, app: App[Any]) -> None:
         self.exit_code = 0
@@ -56,6 +58,8 @@ class Received:
     def receive(self, number: int, frame: FrameType | None) -> None:
         """The signal handler. It runs even while the event loop is blocked, unlike a handler of the loop."""
         if self.exit_code:
+            if number == signal.SIGHUP:
+                return
             self.end_now()
         self.exit_code = 128 + number
         try:
@@ -104,7 +108,8 @@ def signals(app: App[Any]) -> Iterator[Received]:
     finally:
         received.ended()
         for number, handler in (*before.items(), *others.items()):
-            signal.signal(number, handler)
+            is_over = number == signal.SIGHUP and received.exit_code  # what is being closed is not interrupted by it
+            signal.signal(number, signal.SIG_IGN if is_over else handler)
 
 
 class TerminalWriter:

@@ -1,4 +1,5 @@
-"""How a process ends on a signal: the first one closes everything in order, the second ends it at once.
+"""How a process ends on a signal: the first one closes everything in order, the second ends it at once. A line that
+drops may hang up twice, which is one signal.
 
 Imports next to nothing, so that it can come first: a signal during start-up is handled, too.
 """
@@ -73,6 +74,8 @@ def start_watchdog(code: int) -> None:
 def _receive(number: int, _frame: FrameType | None) -> None:
     if number == signal.SIGHUP and _keeps_hangups:
         _hangups.put(number)
+        return
+    if _received and number == signal.SIGHUP:
         return
     if _received:
         os._exit(128 + number)

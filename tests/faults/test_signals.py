@@ -200,6 +200,24 @@ def test_row_3_a_console_without_its_terminal_drains_at_sigterm(place: Installat
     assert_resumable(place, number)
 
 
+def test_row_3_a_line_that_hangs_up_twice_still_drains(place: Installation, opening: Opening) -> None:
+    """The terminal hangs up, and the shell does so again."""
+    put_three_batches(place)
+    terminal = opening(place)
+    terminal.wait_for("leading since")
+    number = at_the_second_batch(place, place.service.commands.trigger("counting.count", DAY))
+
+    for _ in range(4):
+        terminal.process.send_signal(signal.SIGHUP)
+        time.sleep(0.2)
+    release(place)
+    code = terminal.ended()
+
+    assert code == 129
+    assert_drained(place, number)
+    assert_resumable(place, number)
+
+
 # --- row 4 --------------------------------------------------------------------------------------------------------
 
 

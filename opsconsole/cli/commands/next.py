@@ -1,4 +1,4 @@
-"""`next`: the next scheduled times of a job or a cron expression. Reads no database."""
+"""`next`: the next scheduled times of a job or a cron expression. Only changed schedules are in the store."""
 
 from __future__ import annotations
 
