@@ -7,7 +7,6 @@ import os
 import platform
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -111,7 +110,6 @@ def machine() -> dict[str, Any]:
         "load before": round(os.getloadavg()[0], 2),
         "servers": {"SQLite": sqlite3.sqlite_version, **_postgres_version()},
         "packages": {name: version(name) for name in packages},
-        "executable": sys.executable,
     }
 
 
