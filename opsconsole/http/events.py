@@ -55,6 +55,7 @@ class EventStreams:
         """Set, and replaced, when there are new events or the streams end."""
         self._clients = 0
         self._reading: asyncio.Task[None] | None = None
+        self._starting = asyncio.Lock()
         self._is_ending = False
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -104,9 +105,10 @@ class EventStreams:
 
     async def _started_reading(self) -> None:
         """Reads the current state, unless this was already done for other clients."""
-        if self._reading is None or self._reading.done():
-            await self._read()
-            self._reading = asyncio.create_task(self._read_repeatedly())
+        async with self._starting:  # clients that come at the same time share one reader
+            if self._reading is None or self._reading.done():
+                await self._read()
+                self._reading = asyncio.create_task(self._read_repeatedly())
 
     async def _read_repeatedly(self) -> None:
         while self._clients and not self._is_ending:

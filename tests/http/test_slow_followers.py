@@ -54,7 +54,6 @@ class Reader:
             await asyncio.sleep(0.005)
 
 
-@pytest.mark.soak  # it has hung once, for a reason not found yet
 def test_a_follower_that_does_not_read_gets_the_state_later(
     place: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,3 +80,36 @@ def test_a_follower_that_does_not_read_gets_the_state_later(
         await asyncio.gather(*serving)
 
     asyncio.run(follow())
+
+
+def test_clients_that_come_at_the_same_time_share_one_reader(
+    place: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "POLL_SECONDS", 0.01)
+    reading: list[int] = [0]
+    most = 0
+
+    async def counted(call: Callable[[], T]) -> T:
+        nonlocal most
+        reading[0] += 1
+        most = max(most, reading[0])
+        try:
+            return await asyncio.to_thread(call)
+        finally:
+            reading[0] -= 1
+
+    async def follow() -> None:
+        streams = EventStreams(place.service.live_events(), counted, lambda _count: None)
+        readers = [Reader() for _ in range(5)]
+        for each in readers:
+            each.reads.set()
+        serving = [asyncio.create_task(streams.serve(SCOPE, never, each.send)) for each in readers]
+        await in_thread(lambda: create_run(place))
+        for each in readers:
+            await each.until("event: run")
+        streams.end()
+        await asyncio.gather(*serving)
+
+    asyncio.run(follow())
+
+    assert most == 1
