@@ -11,7 +11,7 @@ from opsconsole.service.documents import Document
 
 class FamilyDocument(Document, frozen=True, kw_only=True):
     """A family of cache keys: their pattern, the ids that a key belongs to, the tables it is computed from, and the
-    jobs that fill it. `keys` is there when they were counted, `exact` if all were found in time.
+    jobs that fill it. `keys` exists when they were counted, `exact` is true if all were found in time.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """Serves the page of textual-serve, behind a session guard, with a console for each of its websockets.
 
-textual-serve itself knows no users, starts a shell command for everybody who connects, and reads whatever origin a page
-has. Its page, scripts and messages are used; processes and access are ours.
+textual-serve has no authentication, starts a shell command for every connection, and does not check its origin. Only
+its page, scripts and messages are used here.
 """
 
 from __future__ import annotations
