@@ -15,7 +15,7 @@ import msgspec
 
 from opsconsole.cli import cli
 from opsconsole.cli.commands import LazyGroup
-from opsconsole.core.configuration import _SECTIONS
+from opsconsole.core.configuration import SECTIONS
 from opsconsole.core.errors import Exit
 from opsconsole.core.sections import expected
 from opsconsole.core.settings import ChannelSection, JobOverride
@@ -38,7 +38,7 @@ def exit_codes() -> str:
 
 def settings() -> str:
     """Each setting with its default and what it must be."""
-    sections: dict[str, type[msgspec.Struct]] = {**_SECTIONS, 'jobs."NAME"': JobOverride, "notify.NAME": ChannelSection}
+    sections: dict[str, type[msgspec.Struct]] = {**SECTIONS, 'jobs."NAME"': JobOverride, "notify.NAME": ChannelSection}
     rows = [
         f"| `{name}.{field.encode_name}` | {_default(field)} | {expected(_plain(field.type))} |"
         for name, kind in sections.items()

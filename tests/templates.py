@@ -12,8 +12,8 @@ from sqlalchemy.engine import make_url
 
 from opsconsole.authoring import catalog, outbox
 from opsconsole.authoring.pack import Pack
-from opsconsole.core.configuration import DEFAULT_PACKS
 from opsconsole.core.database import Database
+from opsconsole.core.installed_packs import DEFAULT_PACKS
 from opsconsole.store import Store, data_tables, migrate
 
 

@@ -10,7 +10,7 @@ import click
 import pytest
 
 from opsconsole.cli import cli
-from opsconsole.core.configuration import DEFAULT_PACKS
+from opsconsole.core.installed_packs import DEFAULT_PACKS
 from opsconsole.rules.findings import FindingKind
 from opsconsole.rules.runbook import PAGE, anchor, section
 

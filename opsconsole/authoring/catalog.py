@@ -23,8 +23,8 @@ from opsconsole.cache.families import Family, clashes
 from opsconsole.calendar.cron import Cron
 from opsconsole.core.bounds import duration_problem, name_problem, shown
 from opsconsole.core.bundle import hidden_by
-from opsconsole.core.configuration import installed_packs
 from opsconsole.core.errors import BadSettings, OpsconsoleError, UnknownJob
+from opsconsole.core.installed_packs import installed_packs
 from opsconsole.core.sections import section
 from opsconsole.core.settings import CompressOver, JobOverride
 from opsconsole.core.text import safe

@@ -16,8 +16,8 @@ from opsconsole.cli.log_setup import log_to_file
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.session import create_engine, open_service, require_intact
 from opsconsole.core.bundle import hidden_by
-from opsconsole.core.configuration import state_home
 from opsconsole.core.errors import BadSettings, Exit, OpsconsoleError
+from opsconsole.core.homes import state_home
 from opsconsole.core.settings import Role, Settings, character_locale, terminal
 from opsconsole.core.signals import start_watchdog
 from opsconsole.core.trust import make_private

@@ -8,23 +8,23 @@ import re
 import socket
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote
 
 import msgspec
 
 from opsconsole.core.bounds import MAX_INTEGER, MAX_NAME, shown
 from opsconsole.core.channels import alert_settings, read_channels, sentry_dsn, sentry_warnings
-from opsconsole.core.errors import BadConfiguration, BadSettings
+from opsconsole.core.errors import BadConfiguration
+from opsconsole.core.homes import configuration_file, data_home
+from opsconsole.core.installed_packs import DEFAULT_PACKS, extra_packs, pack_name
 from opsconsole.core.keys import read_keys
 from opsconsole.core.redaction import remember, secrets_in
 from opsconsole.core.retention import RetentionSection
 from opsconsole.core.secret_files import with_files
 from opsconsole.core.sections import section
+from opsconsole.core.service_urls import read_broker_url, read_database_url, read_redis_url
 from opsconsole.core.settings import (
     EMBEDDED,
     Actor,
@@ -45,20 +45,8 @@ from opsconsole.core.settings import (
 from opsconsole.core.text import safe
 from opsconsole.core.tokens import read_tokens, secret_problem, token_warnings
 from opsconsole.core.trust import is_readable_by_others
-from opsconsole.core.urls import (
-    BadUrl,
-    database_url,
-    password_of,
-    redis_url,
-    secrets_of,
-    secrets_of_address,
-    sqlite_url,
-)
+from opsconsole.core.urls import password_of, secrets_of, secrets_of_address, sqlite_url
 
-if TYPE_CHECKING:
-    from importlib.metadata import Distribution
-
-FILE = "opsconsole.toml"
 PREFIX = "OPSCONSOLE_"
 NO_LONGER_NEEDED = ("SUPABASE_SERVICE_ROLE_KEY", "NEXT_PUBLIC_APP_URL")
 """Variables of the program that opsconsole replaces. They are not read: jobs use `DATABASE_URL`."""
@@ -66,11 +54,8 @@ BROWSER_SESSION = "OPSCONSOLE_BROWSER_SESSION"
 """The number and the address of the browser that shows a console: `2 127.0.0.1`."""
 OTHER_VARIABLES = ("OPSCONSOLE_TRUST", "OPSCONSOLE_WORKER", BROWSER_SESSION)
 """Variables that are not settings: of an option, of processes that a worker started, and of browsers."""
-DEFAULT_PACKS = ("jobs.attempts", "jobs.exams", "jobs.game", "jobs.practice", "jobs.reporting")
 LEAST_WORKER_MB = 256
 """Less memory than this is not enough to load the packs."""
-ENTRY_POINTS = "opsconsole.packs"
-"""The entry point group of packs in installed distributions."""
 EVICTION_POLICIES = (
     "noeviction",
     *(f"{keys}-{rule}" for keys in ("allkeys", "volatile") for rule in ("lru", "lfu", "random")),
@@ -81,7 +66,7 @@ SHORTEST_SECRET = 16
 EXECUTORS = ("processes", "inline", "celery")
 MAX_WORKERS = 1000
 MAX_LEASE_SECONDS = 3600
-_SECTIONS: dict[str, type[msgspec.Struct]] = {
+SECTIONS: dict[str, type[msgspec.Struct]] = {
     "console": ConsoleSection,
     "store": DatabaseSection,
     "data": DatabaseSection,
@@ -111,7 +96,7 @@ def load(
     given = with_files(environment() if environ is None else environ, problems)
     env = {name: value.strip() for name, value in given.items()}
     remember(secrets_in(env))
-    source = config or (_find(env) if search else None)
+    source = config or (configuration_file(env) if search else None)
     raw = _read(source, problems) if source else {}
     for name in [name for name, value in raw.items() if not isinstance(value, dict)]:
         problems.append(f"[{name}] must be a section with keys")
@@ -121,7 +106,7 @@ def load(
     http = raw.get("http", {})
     tokens = read_tokens(http.pop("tokens", {}), env, problems)
     remember(token.secret.reveal() for token in tokens)
-    sections = {name: section(name, kind, raw.pop(name, {}), problems) for name, kind in _SECTIONS.items()}
+    sections = {name: section(name, kind, raw.pop(name, {}), problems) for name, kind in SECTIONS.items()}
     alerts = alert_settings(sections["alerts"], problems)
     channels = read_channels(raw.pop("notify", {}), problems)
     dsn = sentry_dsn(env.get("SENTRY_DSN", ""), problems)
@@ -130,38 +115,24 @@ def load(
     jobs = raw.pop("jobs", {})
     packs = _packs(jobs.pop("packs", list(DEFAULT_PACKS)), problems)
     entry_points = _boolean("jobs.entry_points", jobs.pop("entry_points", True), problems)
-    extra = _extra_packs(packs) if entry_points else {}
+    extra = extra_packs(packs) if entry_points else {}
     overrides = {name: section(f'jobs."{name}"', JobOverride, value, problems) for name, value in jobs.items()}
-    pack_names = {*map(_pack_name, packs), *extra.values()}
+    pack_names = {*map(pack_name, packs), *extra.values()}
     for name in sorted(set(raw) - pack_names):
-        valid = ", ".join(sorted({*_SECTIONS, "jobs", "notify", *pack_names}))
+        valid = ", ".join(sorted({*SECTIONS, "jobs", "notify", *pack_names}))
         problems.append(f"[{name}] is not a section; the sections are {valid}")
     home = folder or data_home(env)
     engine, redis = sections["engine"], sections["redis"]
     if sections["console"].on_hangup not in ("stop", "continue"):
         problems.append(f"console.on_hangup is {shown(sections['console'].on_hangup)}; use stop or continue")
-    if engine.executor not in EXECUTORS:
-        problems.append(f"engine.executor is {shown(engine.executor)}; use processes, inline or celery")
-    if not 0 <= engine.workers <= MAX_WORKERS:
-        how = "use 0 (a process for each processor) or more" if engine.workers < 0 else f"use at most {MAX_WORKERS:,}"
-        problems.append(f"engine.workers is {engine.workers}; {how}")
-    if engine.worker_memory_mb and not LEAST_WORKER_MB <= engine.worker_memory_mb <= MAX_INTEGER:
-        least = f"use {LEAST_WORKER_MB} or more, or 0 for no limit"
-        problems.append(f"engine.worker_memory_mb is {engine.worker_memory_mb}; {least}")
-    if redis.policy not in EVICTION_POLICIES:
-        problems.append(f"redis.policy is {shown(redis.policy)}; use one of {', '.join(EVICTION_POLICIES)}")
-    if not re.fullmatch(r"[1-9]\d{0,11}([kmg]b?)?", redis.max_memory, re.IGNORECASE):
-        problems.append(f"redis.max_memory is {shown(redis.max_memory)}; use a size such as 256mb")
-    if not 0 < engine.lease_seconds <= MAX_LEASE_SECONDS:
-        how = f"at most {MAX_LEASE_SECONDS:,}" if engine.lease_seconds > 0 else "more than 0"
-        problems.append(f"engine.lease_seconds is {engine.lease_seconds:g}; it must be {how}")
+    problems += [*_engine_problems(engine), *_redis_problems(redis)]
     problems += sections["retention"].problems()
     shared = env.get("DATABASE_URL") or EMBEDDED
-    store = _database_url("store.url", sections["store"].url, shared, home / "store.db", problems)
-    data = _database_url("data.url", sections["data"].url, shared, home / "data.db", problems)
+    store = read_database_url("store.url", sections["store"].url, shared, home / "store.db", problems)
+    data = read_database_url("data.url", sections["data"].url, shared, home / "data.db", problems)
     secret = _http_secret(env, problems)
-    cache = _redis_url(redis.url if redis.url != EMBEDDED else env.get("REDIS_URL") or EMBEDDED, problems)
-    broker = _broker_url(sections["celery"].broker_url, cache, problems) if engine.executor == "celery" else None
+    cache = read_redis_url(redis.url if redis.url != EMBEDDED else env.get("REDIS_URL") or EMBEDDED, problems)
+    broker = read_broker_url(sections["celery"].broker_url, cache, problems) if engine.executor == "celery" else None
     remember(secret for url in (store, data, cache, broker) if url is not None for secret in secrets_of(url.reveal()))
     options = {name: value for name, value in raw.items() if name in pack_names}
     if problems:
@@ -200,6 +171,27 @@ def load(
     )
 
 
+def _engine_problems(engine: EngineSection) -> Iterator[str]:
+    if engine.executor not in EXECUTORS:
+        yield f"engine.executor is {shown(engine.executor)}; use processes, inline or celery"
+    if not 0 <= engine.workers <= MAX_WORKERS:
+        how = "use 0 (a process for each processor) or more" if engine.workers < 0 else f"use at most {MAX_WORKERS:,}"
+        yield f"engine.workers is {engine.workers}; {how}"
+    if engine.worker_memory_mb and not LEAST_WORKER_MB <= engine.worker_memory_mb <= MAX_INTEGER:
+        least = f"use {LEAST_WORKER_MB} or more, or 0 for no limit"
+        yield f"engine.worker_memory_mb is {engine.worker_memory_mb}; {least}"
+    if not 0 < engine.lease_seconds <= MAX_LEASE_SECONDS:
+        how = f"at most {MAX_LEASE_SECONDS:,}" if engine.lease_seconds > 0 else "more than 0"
+        yield f"engine.lease_seconds is {engine.lease_seconds:g}; it must be {how}"
+
+
+def _redis_problems(redis: RedisSection) -> Iterator[str]:
+    if redis.policy not in EVICTION_POLICIES:
+        yield f"redis.policy is {shown(redis.policy)}; use one of {', '.join(EVICTION_POLICIES)}"
+    if not re.fullmatch(r"[1-9]\d{0,11}([kmg]b?)?", redis.max_memory, re.IGNORECASE):
+        yield f"redis.max_memory is {shown(redis.max_memory)}; use a size such as 256mb"
+
+
 def _warnings(
     source: Path | None, secret: Secret | None, urls: Iterable[Secret | None], addresses: Iterable[Secret | None]
 ) -> Iterator[str]:
@@ -223,35 +215,6 @@ def load_embedded(folder: Path, *, name: str) -> Settings:
     env[f"{PREFIX}CONSOLE__ENVIRONMENT"] = name
     env[f"{PREFIX}JOBS__ENTRY_POINTS"] = "false"
     return load(folder=folder, environ=env, search=False)
-
-
-def _find(env: Mapping[str, str]) -> Path | None:
-    local = Path(FILE)
-    per_user = [Path(env["XDG_CONFIG_HOME"])] if env.get("XDG_CONFIG_HOME") else [home / ".config" for home in _home()]
-    files = (local, *(folder / "opsconsole" / FILE for folder in per_user))
-    return next((path for path in files if path.is_file()), None)
-
-
-def _home() -> Iterator[Path]:
-    """The home of this user, if it has one: an account without an entry has none."""
-    with suppress(RuntimeError):
-        yield Path.home()
-
-
-def data_home(env: Mapping[str, str] | None = None) -> Path:
-    """The folder that contains the data folders of this user's installations. Raises BadSettings without a home."""
-    given = (environment() if env is None else env).get("XDG_DATA_HOME", "").strip()
-    home = Path(given) if given else next((home / ".local" / "share" for home in _home()), None)
-    if home is None:
-        raise BadSettings(["this user has no home folder; set XDG_DATA_HOME to a folder for the data"])
-    return home / "opsconsole"
-
-
-def state_home(env: Mapping[str, str] | None = None) -> Path | None:
-    """The folder for what the console remembers for this user; None without a home."""
-    given = (environment() if env is None else env).get("XDG_STATE_HOME", "").strip()
-    home = Path(given) if given else next((home / ".local" / "state" for home in _home()), None)
-    return home / "opsconsole" if home is not None else None
 
 
 def _read(source: Path, problems: list[str]) -> dict[str, Any]:
@@ -285,39 +248,6 @@ def _overlay(raw: dict[str, Any], env: Mapping[str, str], problems: list[str]) -
             problems.append(f"{safe(name, 100)} is not a setting; write {PREFIX}SECTION__KEY, with two underscores")
 
 
-@dataclass(frozen=True)
-class InstalledPack:
-    """A pack of an installed distribution; its `path` is a module or `module:attribute`."""
-
-    name: str
-    path: str
-    distribution: str
-
-
-def installed_packs() -> list[InstalledPack]:
-    """The packs of installed distributions, by name. Does not import them."""
-    from importlib.metadata import entry_points  # takes 30 ms that `--help` can save
-
-    found = entry_points(group=ENTRY_POINTS)
-    # Brackets after the path name extras, which only matter to the installer.
-    packs = (InstalledPack(e.name, e.value.partition("[")[0].strip(), _distribution(e.dist)) for e in found)
-    return sorted(packs, key=lambda pack: (pack.name, pack.path))
-
-
-def _distribution(dist: Distribution | None) -> str:
-    return f"{dist.name} {dist.version}" if dist else "a distribution without a name"
-
-
-def _extra_packs(packs: tuple[str, ...]) -> dict[str, str]:
-    """The names of installed packs that are not configured, by path."""
-    names = {_pack_name(path) for path in packs}
-    return {pack.path: pack.name for pack in installed_packs() if pack.path not in packs and pack.name not in names}
-
-
-def _pack_name(path: str) -> str:
-    return path.partition(":")[0].rpartition(".")[2]
-
-
 def _boolean(name: str, given: Any, problems: list[str]) -> bool:
     try:
         return msgspec.convert(given, bool, strict=False)
@@ -331,48 +261,6 @@ def _packs(given: Any, problems: list[str]) -> tuple[str, ...]:
         return tuple(path.strip() for path in given)
     problems.append('jobs.packs must be a list of module names, such as ["jobs.attempts"]')
     return DEFAULT_PACKS
-
-
-def _database_url(name: str, own: str, shared: str, file: Path, problems: list[str]) -> Secret:
-    url = own if own != EMBEDDED else shared
-    if url == EMBEDDED:
-        return Secret(sqlite_url(file))
-    try:
-        return Secret(database_url(url))
-    except BadUrl as error:
-        problems.append(f"{name} {error}")
-        return Secret("sqlite:///")
-
-
-def _redis_url(url: str, problems: list[str]) -> Secret | None:
-    if url == EMBEDDED:
-        return None
-    try:
-        return Secret(redis_url(url))
-    except BadUrl as error:
-        problems.append(f"redis.url {error}")
-        return None
-
-
-def _broker_url(url: str, cache: Secret | None, problems: list[str]) -> Secret | None:
-    """The URL of the broker for the executor `celery`, which also needs the library and a cache that others reach."""
-    if find_spec("celery") is None:
-        problems.append("engine.executor celery needs Celery, which is not installed: pip install 'opsconsole[celery]'")
-    if cache is None:
-        problems.append("engine.executor celery needs a Redis server that the workers can also reach; set redis.url")
-    if not url:
-        problems.append(
-            "engine.executor celery needs a broker; set celery.broker_url to a Redis database that nothing else uses"
-        )
-        return None
-    try:
-        broker = Secret(redis_url(url))
-    except BadUrl as error:
-        problems.append(f"celery.broker_url {error}")
-        return None
-    if broker == cache:
-        problems.append("celery.broker_url is the same as redis.url; use another server, as the cache evicts keys")
-    return broker
 
 
 def _http_secret(env: Mapping[str, str], problems: list[str]) -> Secret | None:

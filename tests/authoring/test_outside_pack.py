@@ -21,7 +21,7 @@ from opsconsole.authoring import catalog
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.context import Resources
 from opsconsole.authoring.run import Run, RunState, Selection
-from opsconsole.core import configuration
+from opsconsole.core import configuration, installed_packs
 from opsconsole.core.errors import BadSettings, Exit
 from opsconsole.leader.pack_checks import PackChecks
 from opsconsole.rules import finding_text
@@ -400,7 +400,7 @@ def test_installed_packs_can_be_disabled(distributing: Distributing, tmp_path: P
 
     assert configuration.load(file, environ={}).packs == ("tests.packs.berlin",)
     assert names(load(OPSCONSOLE_JOBS__ENTRY_POINTS="false")) == ["berlin"]
-    assert configuration.load_embedded(tmp_path, name="demo").packs == configuration.DEFAULT_PACKS
+    assert configuration.load_embedded(tmp_path, name="demo").packs == installed_packs.DEFAULT_PACKS
     assert problems(OPSCONSOLE_JOBS__ENTRY_POINTS="some") == ["jobs.entry_points must be true or false, not 'some'"]
 
 

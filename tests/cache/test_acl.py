@@ -21,8 +21,8 @@ from opsconsole.cache.client import Cache
 from opsconsole.cache.filters import ClearFilter
 from opsconsole.cache.inspection import ServerKind, inspect
 from opsconsole.cache.stream import append
-from opsconsole.core.configuration import DEFAULT_PACKS
 from opsconsole.core.errors import NotPermitted, Unavailable
+from opsconsole.core.installed_packs import DEFAULT_PACKS
 from opsconsole.embedded.redis import EmbeddedRedis
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"

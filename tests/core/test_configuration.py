@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from opsconsole.core.configuration import DEFAULT_PACKS, load
+from opsconsole.core.configuration import load
 from opsconsole.core.errors import BadSettings
+from opsconsole.core.installed_packs import DEFAULT_PACKS
 from opsconsole.core.settings import Secret, Settings, masked
 
 SECRET = "hunter2"

@@ -26,7 +26,7 @@ from typing import Self
 
 import msgspec
 
-from opsconsole.core.configuration import DEFAULT_PACKS
+from opsconsole.core.installed_packs import DEFAULT_PACKS
 from tests.faults.fast_clock import FastClock
 from tests.waiting import PATIENCE_SECONDS
 

@@ -16,7 +16,7 @@ from jobs.common import metadata
 from opsconsole.authoring import outbox
 from opsconsole.authoring.run import OPEN, Run, RunState, Trigger
 from opsconsole.core.clock import Clock
-from opsconsole.core.configuration import DEFAULT_PACKS
+from opsconsole.core.installed_packs import DEFAULT_PACKS
 from opsconsole.embedded import sample
 from opsconsole.leader.engine import Engine
 from tests.conftest import Installing

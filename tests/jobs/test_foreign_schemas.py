@@ -11,8 +11,8 @@ from sqlalchemy import select, text
 from jobs.common import metadata
 from opsconsole.authoring import catalog
 from opsconsole.authoring.run import RunState
-from opsconsole.core.configuration import DEFAULT_PACKS
 from opsconsole.core.database import Database, Json, UtcTime
+from opsconsole.core.installed_packs import DEFAULT_PACKS
 from opsconsole.embedded import sample
 from opsconsole.store import data_tables
 from tests.conftest import Installing

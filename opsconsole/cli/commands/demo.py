@@ -11,7 +11,8 @@ from opsconsole.cli.console import draw, require_terminal
 from opsconsole.cli.log_setup import log_to_file
 from opsconsole.cli.options import Options
 from opsconsole.cli.session import open_service
-from opsconsole.core.configuration import data_home, load_embedded
+from opsconsole.core.configuration import load_embedded
+from opsconsole.core.homes import data_home
 from opsconsole.core.settings import Settings
 from opsconsole.core.trust import make_private
 
