@@ -15,6 +15,7 @@ import msgspec
 
 from opsconsole.cli import cli
 from opsconsole.cli.commands import LazyGroup
+from opsconsole.cli.exit_codes import ALL
 from opsconsole.core.configuration import SECTIONS
 from opsconsole.core.errors import Exit
 from opsconsole.core.sections import expected
@@ -33,7 +34,7 @@ def commands() -> str:
 
 def exit_codes() -> str:
     """Each exit code with its meaning."""
-    return "\n".join(["| code | meaning |", "|---|---|", *(f"| {int(each)} | {MEANINGS[each]} |" for each in Exit)])
+    return "\n".join(["| code | meaning |", "|---|---|", *(f"| {int(each)} | {ALL[each]} |" for each in Exit)])
 
 
 def settings() -> str:
@@ -82,17 +83,6 @@ def _options(command: click.Command) -> str:
     options = [max(each.opts, key=len) for each in command.params if isinstance(each, click.Option)]
     return ", ".join(f"`{each}`" for each in options) or "none"
 
-
-MEANINGS = {
-    Exit.DONE: "done",
-    Exit.FAILED: "it failed, timed out, was cancelled or not confirmed; `lint` and `health` found something",
-    Exit.USAGE: "the command line cannot be used; `health`: critical",
-    Exit.ITEMS_FAILED: "finished with failed items; `health`: unknown",
-    Exit.REFUSED: "refused: it may not overlap, or something has changed",
-    Exit.NOT_LEADING: "`headless --no-standby`: another process leads",
-    Exit.NOT_ALLOWED: "not allowed: `--read-only`",
-    Exit.CONFIGURATION: "the configuration, the store or the jobs cannot be used",
-}
 
 TABLES: Mapping[str, Callable[[], str]] = {
     "commands": commands,

@@ -12,6 +12,7 @@ import click
 
 from opsconsole import __version__
 from opsconsole.cli.commands import LazyGroup
+from opsconsole.cli.exit_codes import ALL
 from opsconsole.cli.options import Options
 from opsconsole.cli.output import echo
 from opsconsole.core import bundle
@@ -83,6 +84,7 @@ URL_HINTS = {
     cls=LazyGroup,
     package="opsconsole.cli.commands",
     summaries=SUMMARIES,
+    exit_codes=ALL,
     invoke_without_command=True,
     epilog=EXAMPLES,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -6,15 +6,18 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
-from opsconsole.cli import following, main
+from opsconsole.cli import cli as opsconsole, following, main
+from opsconsole.cli.commands import Command, LazyGroup
+from opsconsole.cli.exit_codes import LOCAL
 from opsconsole.core import error_reports
 from opsconsole.core.signals import ENDING
 from tests.conftest import Installing
@@ -70,7 +73,10 @@ def cli(installation: Installation, monkeypatch: pytest.MonkeyPatch, capsys: pyt
 def run_in_process(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str, answers: Answers = None
 ) -> Result:
-    """Runs a command in this process and returns its result, see `cli`. A leader may take its time."""
+    """Runs a command in this process and returns its result, see `cli`. A leader may take its time.
+
+    Checks that the help of the command lists its exit code.
+    """
     monkeypatch.setattr(following, "ANSWER_SECONDS", PATIENCE_SECONDS)
     monkeypatch.setattr(sys, "argv", ["opsconsole", *arguments])
     monkeypatch.setattr(sys, "stdin", _Stdin(answers))
@@ -81,7 +87,20 @@ def run_in_process(
     code = ended.value.code
     assert isinstance(code, int)
     assert "Traceback" not in result.err
+    command = command_at(arguments)
+    listed = command.exit_codes or LOCAL
+    assert code > 128 or code in listed, f"the help of {command.name} does not list the exit code {code}"
     return Result(code, result.out, result.err)
+
+
+def command_at(words: Sequence[str]) -> LazyGroup | Command:
+    """The command that a command line calls, or its innermost group; options before its name are left out."""
+    found: LazyGroup | Command = opsconsole
+    for word in words:
+        inner = found.get_command(click.Context(found), word) if isinstance(found, LazyGroup) else None
+        if isinstance(inner, LazyGroup | Command):
+            found = inner
+    return found
 
 
 class _Stdin:

@@ -110,7 +110,7 @@ def test_events_that_could_not_be_published_are_listed_newest_first(cli: RunCli,
 
     assert (none.code, none.out, no_json.json) == (0, "no event has failed\n", [])
     head, newer, older = listed.out.splitlines()
-    assert head.split() == ["id", "event", "since", "reason"]
+    assert head.split() == ["ID", "EVENT", "SINCE", "REASON"]
     assert newer.startswith("3")
     assert older.startswith("2   BookBought 2")
     assert older.endswith("JSON is malformed: byte 1")

@@ -10,8 +10,8 @@ import click
 import pytest
 
 from opsconsole.cli import cli as opsconsole
-from opsconsole.cli.commands import LazyGroup
-from tests.cli.conftest import RunCli
+from opsconsole.cli.commands import Command, LazyGroup
+from tests.cli.conftest import RunCli, command_at
 
 
 def commands_of(group: LazyGroup, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command, str]]:
@@ -60,11 +60,22 @@ def test_every_command_has_examples_and_json(path: tuple[str, ...], command: cli
     has_json = any(parameter.name == "as_json" for parameter in command.params)
 
     assert examples_of(command), "its help has no examples"
+    assert is_group or {0, 2} <= {*command.exit_codes}, "its help has no exit codes"  # type: ignore[attr-defined]
     assert is_group or has_json != (" ".join(path) in WITHOUT_JSON), "it needs --json, or a reason"
     for example in examples_of(command):
         program, *arguments = shlex.split(re.sub(r" [|>] .*", "", example))
         assert program == "opsconsole"
         parsed(opsconsole, arguments)
+
+
+@pytest.mark.parametrize("path", [("cancel",), ("health",), ("alerts",), ("backfill", "apply"), ()], ids=" ".join)
+def test_help_lists_the_exit_codes_of_a_command(cli: RunCli, path: tuple[str, ...]) -> None:
+    command = command_at(path)
+
+    listed = cli(*path, "--help").out.partition("Exit codes:\n")[2]
+
+    assert isinstance(command, LazyGroup | Command)
+    assert re.findall(r"^  (\d+)  ", listed, re.MULTILINE) == [str(int(code)) for code in sorted(command.exit_codes)]
 
 
 def examples_of(command: click.Command) -> list[str]:

@@ -14,9 +14,22 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from opsconsole.cli.exit_codes import READING, ExitCodes
+
 
 class Command(click.Command):
-    """A command that refuses an option given twice: click would ignore the first value."""
+    """A command that lists its exit codes in its help, and refuses an option given twice: click would ignore the first
+    value.
+    """
+
+    def __init__(self, *args: Any, exit_codes: ExitCodes = READING, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.exit_codes = exit_codes
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the exit codes, and what follows them."""
+        write_exit_codes(self.exit_codes, formatter)
+        super().format_epilog(ctx, formatter)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parses the arguments. Raises UsageError."""
@@ -32,15 +45,36 @@ def refuse_repeated_options(command: click.Command, ctx: click.Context, args: li
             raise click.UsageError(f"{max(parameter.opts, key=len)} is given {times} times; give it once", ctx)
 
 
+def write_exit_codes(exit_codes: ExitCodes, formatter: click.HelpFormatter) -> None:
+    """Writes a list of exit codes."""
+    if exit_codes:
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(int(code)), meaning) for code, meaning in sorted(exit_codes.items())])
+
+
 class LazyGroup(click.Group):
     """Commands that are imported by name from `package` when they are called.
 
-    `summaries` has a line of help for each, so that the group's help and completion import none of them.
+    `summaries` has a line of help for each, so that the group's help and completion import none of them. `exit_codes`
+    are those of the group without a command.
     """
 
-    def __init__(self, *args: Any, package: str, summaries: Mapping[str, str], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        package: str,
+        summaries: Mapping[str, str],
+        exit_codes: ExitCodes | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.package, self.summaries = package, summaries
+        self.exit_codes = exit_codes or {}
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the exit codes, and what follows them."""
+        write_exit_codes(self.exit_codes, formatter)
+        super().format_epilog(ctx, formatter)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parses the arguments before the command's name. Raises UsageError."""

@@ -8,6 +8,7 @@ import click
 
 from opsconsole.cli.commands import Command
 from opsconsole.cli.completion import complete_alert
+from opsconsole.cli.exit_codes import ACTING
 from opsconsole.cli.following import carry_out
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import print_outcome
@@ -15,7 +16,7 @@ from opsconsole.cli.prompts import duration, future_time, json_option, note_opti
 from opsconsole.cli.session import open_service
 
 
-@click.command("ack", cls=Command)
+@click.command("ack", cls=Command, exit_codes=ACTING)
 @click.argument("number", metavar="ALERT", type=int, shell_complete=complete_alert)
 @click.option(
     "--for", "length", metavar="DURATION", help="Duration, such as 2h (default: until the alert is resolved)."

@@ -9,6 +9,7 @@ import click
 from opsconsole.authoring.run import OPEN, Run
 from opsconsole.cli.commands import Command
 from opsconsole.cli.completion import complete_active_run
+from opsconsole.cli.exit_codes import ACTING
 from opsconsole.cli.following import ANSWER_SECONDS, NotEnded, leading, outcome_of, wait_for_outcome
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, print_json, print_table, run_document, run_sentence
@@ -22,6 +23,7 @@ from opsconsole.cli.prompts import (
     yes_option,
 )
 from opsconsole.cli.session import open_service
+from opsconsole.core.errors import Exit
 from opsconsole.core.humanize import count
 from opsconsole.rules.actions import NoRunToCancel, check_cancel
 
@@ -36,7 +38,9 @@ END_SECONDS = 20.0
 """Longer than the grace period of a run and the time to end a worker."""
 
 
-@click.command("cancel", cls=Command)
+@click.command(
+    "cancel", cls=Command, exit_codes=ACTING | {Exit.REFUSED: "the run has already ended, or no run matches"}
+)
 @click.argument("words", metavar="RUN | FILTER...", nargs=-1, required=True, shell_complete=complete_active_run)
 @click.option("--force", is_flag=True, help="Do not wait for batches in flight: end their workers.")
 @click.option("--wait", is_flag=True, help="Wait until every cancelled run has ended.")
@@ -59,7 +63,7 @@ def command(
 
     A run ends when its batches in flight are done, after ten seconds at the latest. With --force it ends at once. Items
     that are done stay done, and `opsconsole retry RUN` runs the rest. FILTER is a filter of `opsconsole runs`; matching
-    runs are counted before you confirm. Exit code 4: the run has already ended, or no run matches.
+    runs are counted before you confirm.
 
     \b
     Examples:

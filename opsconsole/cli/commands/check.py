@@ -7,6 +7,7 @@ import sys
 import click
 
 from opsconsole.cli.commands import Command
+from opsconsole.cli.exit_codes import READING
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, print_json
 from opsconsole.cli.prompts import json_option
@@ -14,14 +15,13 @@ from opsconsole.core.errors import Exit
 from opsconsole.core.humanize import count
 
 
-@click.command("check", cls=Command)
+@click.command("check", cls=Command, exit_codes=READING | {Exit.CONFIGURATION: "there are problems"})
 @json_option
 @click.pass_obj
 def command(options: Options, as_json: bool) -> None:
     """Check configuration, connections, tables and jobs.
 
-    Prints the effective configuration with secrets masked, then every problem and how to fix it. Exits with code 78 if
-    there is one.
+    Prints the effective configuration with secrets masked, then every problem and how to fix it.
 
     \b
     Examples:

@@ -7,11 +7,12 @@ from click.shell_completion import get_completion_class
 
 from opsconsole.cli.commands import Command
 from opsconsole.cli.completion import COMPLETE_VARIABLE
+from opsconsole.cli.exit_codes import LOCAL
 
 SHELLS = ("bash", "zsh", "fish")
 
 
-@click.command("completion", cls=Command)
+@click.command("completion", cls=Command, exit_codes=LOCAL)
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:

@@ -15,6 +15,7 @@ import click
 
 from opsconsole.authoring import catalog
 from opsconsole.cli.commands import Command
+from opsconsole.cli.exit_codes import READING
 from opsconsole.cli.following import CannotLead
 from opsconsole.cli.log_setup import log_to_stdout
 from opsconsole.cli.options import Options, load_settings
@@ -58,7 +59,9 @@ class NothingToDo(OpsconsoleError):
         super().__init__("headless does not lead with --observe or --read-only; add --http to serve the API")
 
 
-@click.command("headless", cls=Command)
+@click.command(
+    "headless", cls=Command, exit_codes=READING | {Exit.NOT_LEADING: "with --no-standby: another process leads"}
+)
 @click.option("--http", "address", metavar="ADDRESS", help="Serve the HTTP API at HOST:PORT or unix:/path.")
 @click.option("--no-standby", is_flag=True, help="Exit with code 75 if another process leads, instead of waiting.")
 @click.pass_obj

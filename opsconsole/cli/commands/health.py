@@ -16,6 +16,7 @@ from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, print_json, print_table
 from opsconsole.cli.prompts import json_option, past_time
 from opsconsole.core.clock import now
+from opsconsole.core.errors import Exit
 from opsconsole.core.humanize import age, timestamp
 from opsconsole.core.text import safe
 
@@ -50,7 +51,11 @@ def _unknown() -> Iterator[None]:
         raise
 
 
-@click.command("health", cls=MonitoringCommand)
+@click.command(
+    "health",
+    cls=MonitoringCommand,
+    exit_codes={Exit.DONE: "ok", Exit.FAILED: "warning", Exit.USAGE: "critical", Exit.ITEMS_FAILED: "unknown"},
+)
 @click.argument("job", required=False, shell_complete=complete_job)
 @click.option("--history", is_flag=True, help="Show the states of jobs, which are recorded every five minutes.")
 @click.option("--since", metavar="TIME", help="With --history: start at this time. (default: 1d ago)")
@@ -60,8 +65,7 @@ def command(options: Options, job: str | None, history: bool, since: str | None,
     """Report what is wrong, for monitoring systems.
 
     Reads the store alone, so that it also works when no opsconsole process runs. Prints one line, with figures after
-    `|`. Exits with 0 if nothing is wrong, 1 for a warning, 2 if something is critical, 3 if it cannot be determined.
-    Silenced alerts do not count.
+    `|`. Silenced alerts do not count.
 
     \b
     Examples:

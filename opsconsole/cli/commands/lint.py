@@ -8,6 +8,7 @@ import click
 
 from opsconsole.authoring import catalog
 from opsconsole.cli.commands import Command
+from opsconsole.cli.exit_codes import READING
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, print_json, utc
 from opsconsole.cli.prompts import json_option
@@ -17,13 +18,11 @@ from opsconsole.core.humanize import count
 from opsconsole.rules.lint import lint
 
 
-@click.command("lint", cls=Command)
+@click.command("lint", cls=Command, exit_codes=READING | {Exit.FAILED: "there are warnings"})
 @json_option
 @click.pass_obj
 def command(options: Options, as_json: bool) -> None:
     """Warn about questionable schedules, windows and limits.
-
-    Exits with code 1 if there are warnings.
 
     \b
     Examples:

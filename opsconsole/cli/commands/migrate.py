@@ -5,12 +5,13 @@ from __future__ import annotations
 import click
 
 from opsconsole.cli.commands import Command
+from opsconsole.cli.exit_codes import ACTING
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, print_json
 from opsconsole.cli.prompts import json_option
 
 
-@click.command("migrate", cls=Command)
+@click.command("migrate", cls=Command, exit_codes=ACTING)
 @click.option("--data", "with_data", is_flag=True, help="Also create missing tables and indexes of the packs.")
 @json_option
 @click.pass_obj

@@ -9,6 +9,7 @@ from uuid import uuid4
 import click
 
 from opsconsole.cli.commands import Command
+from opsconsole.cli.exit_codes import ACTING
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, print_json
 from opsconsole.cli.prompts import json_option
@@ -22,7 +23,7 @@ class NoChannel(OpsconsoleError):
     exit_code = Exit.USAGE
 
 
-@click.command("notify-test", cls=Command)
+@click.command("notify-test", cls=Command, exit_codes=ACTING | {Exit.FAILED: "a message was not delivered"})
 @click.argument("name", metavar="[CHANNEL]", required=False)
 @json_option
 @click.pass_obj
@@ -30,7 +31,7 @@ def command(options: Options, name: str | None, as_json: bool) -> None:
     """Send a test message to the notification channels.
 
     Without CHANNEL it goes to all of them, regardless of their filters. The command sends it itself, without the
-    leader. Exits with 1 if a delivery failed.
+    leader.
 
     \b
     Examples:

@@ -9,6 +9,7 @@ import click
 
 from opsconsole.cli.commands import Command
 from opsconsole.cli.completion import complete_pack
+from opsconsole.cli.exit_codes import READING
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, print_json, print_table
 from opsconsole.cli.prompts import json_option
@@ -19,14 +20,12 @@ if TYPE_CHECKING:
     from opsconsole.service.snapshot import PanelView
 
 
-@click.command("panels", cls=Command)
+@click.command("panels", cls=Command, exit_codes=READING | {Exit.FAILED: "a panel cannot be read"})
 @click.argument("pack", required=False, shell_complete=complete_pack)
 @json_option
 @click.pass_obj
 def command(options: Options, pack: str | None, as_json: bool) -> None:
     """Show the panels of packs, or of one PACK.
-
-    Exits with code 1 if a panel cannot be read.
 
     \b
     Examples:

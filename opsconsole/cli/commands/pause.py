@@ -7,6 +7,7 @@ import click
 from opsconsole.calendar.windows import hours
 from opsconsole.cli.commands import Command
 from opsconsole.cli.completion import complete_pausable
+from opsconsole.cli.exit_codes import ACTING
 from opsconsole.cli.following import carry_out
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import print_outcome
@@ -18,7 +19,7 @@ DEFAULT_DURATION = hours(12)
 """A forgotten pause must end."""
 
 
-@click.command("pause", cls=Command)
+@click.command("pause", cls=Command, exit_codes=ACTING)
 @click.argument("target", metavar="JOB|PACK|all", shell_complete=complete_pausable)
 @click.option("--for", "length", metavar="DURATION", help="Duration of the pause, such as 90m or 2h (default: 12h).")
 @click.option("--until", metavar="TIME", help="End of the pause, in the job's zone.")

@@ -6,6 +6,7 @@ import click
 
 from opsconsole.cli.commands import Command
 from opsconsole.cli.completion import complete_pausable
+from opsconsole.cli.exit_codes import ACTING
 from opsconsole.cli.following import carry_out
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import print_outcome
@@ -13,7 +14,7 @@ from opsconsole.cli.prompts import json_option, note_option
 from opsconsole.cli.session import open_service
 
 
-@click.command("resume", cls=Command)
+@click.command("resume", cls=Command, exit_codes=ACTING)
 @click.argument("target", metavar="JOB|PACK|all", shell_complete=complete_pausable)
 @note_option
 @json_option

@@ -11,6 +11,7 @@ from opsconsole.authoring.run import NEEDS_A_LOOK, Run, RunState
 from opsconsole.cli.commands import Command
 from opsconsole.cli.commands.run import follow
 from opsconsole.cli.completion import complete_failed_run, complete_job
+from opsconsole.cli.exit_codes import WAITING
 from opsconsole.cli.following import exit_code, follow_run, leading, outcome_of, print_waiting, wait_for_outcome
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, print_json, print_table, run_document, run_sentence
@@ -26,6 +27,7 @@ from opsconsole.cli.prompts import (
 )
 from opsconsole.cli.session import open_service
 from opsconsole.core.clock import now
+from opsconsole.core.errors import Exit
 from opsconsole.core.humanize import count, timestamp
 from opsconsole.rules.actions import NoRunToRetry
 from opsconsole.rules.run_search import RunSearch
@@ -39,7 +41,11 @@ MAX_LISTED = 20
 """Ended runs that are printed one by one."""
 
 
-@click.command("retry", cls=Command)
+@click.command(
+    "retry",
+    cls=Command,
+    exit_codes=WAITING | {Exit.REFUSED: "nothing to retry, or the window already has an active run"},
+)
 @click.argument("words", metavar="[RUN | FILTER...]", nargs=-1, shell_complete=complete_failed_run)
 @click.option("--job", metavar="JOB", shell_complete=complete_job, help="Retry runs of this job.")
 @click.option(
@@ -74,7 +80,7 @@ def command(
 
     Each retry is a new run of the same window. FILTER is a filter of `opsconsole runs`, such as `failed yesterday`. If
     you also give options, a run must match all of them. Matching runs are counted before you confirm, without those
-    that were retried already. Exit codes with --wait: 0 succeeded, 3 some items failed, 1 failed, 4 refused.
+    that were retried already.
 
     \b
     Examples:

@@ -12,19 +12,21 @@ from opsconsole.authoring.parameters import BadParameter
 from opsconsole.authoring.run import Selection
 from opsconsole.cli.commands import Command
 from opsconsole.cli.completion import complete_job
+from opsconsole.cli.exit_codes import WAITING
 from opsconsole.cli.following import exit_code, follow_run, leading, outcome_of, print_waiting, wait_for_outcome
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, print_json, run_document, run_sentence
 from opsconsole.cli.prompts import dry_run_option, json_option, wait_option
 from opsconsole.cli.session import open_service
 from opsconsole.core.bounds import shown
+from opsconsole.core.errors import Exit
 from opsconsole.core.humanize import count
 
 if TYPE_CHECKING:
     from opsconsole.service.service import Service
 
 
-@click.command("run", cls=Command)
+@click.command("run", cls=Command, exit_codes=WAITING | {Exit.REFUSED: "the window already has an active run"})
 @click.argument("job", shell_complete=complete_job)
 @click.option("--date", "day", metavar="DATE", help="Run the window that contains this date, in the job's zone.")
 @click.option("--only", type=click.Choice(["stale"]), help="Run only items with a missing or outdated result.")
@@ -45,7 +47,7 @@ def command(
 ) -> None:
     """Run a job once, for the current window or that of a date.
 
-    The leading process carries it out. Exit codes with --wait: 0 succeeded, 3 some items failed, 1 failed, 4 refused.
+    The leading process carries it out.
 
     \b
     Examples:

@@ -6,14 +6,16 @@ import click
 
 from opsconsole.cli.commands import Command
 from opsconsole.cli.completion import complete_job
+from opsconsole.cli.exit_codes import ACTING
 from opsconsole.cli.following import carry_out
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import print_outcome
 from opsconsole.cli.prompts import json_option, note_option
 from opsconsole.cli.session import open_service
+from opsconsole.core.errors import Exit
 
 
-@click.command("schedule", cls=Command)
+@click.command("schedule", cls=Command, exit_codes=ACTING | {Exit.REFUSED: "there is nothing to change or reset"})
 @click.argument("job", shell_complete=complete_job)
 @click.option("--cron", metavar="CRON", help="The new schedule: five fields, or a name such as @daily.")
 @click.option("--tz", metavar="ZONE", help="The timezone of the new schedule (default: the job's).")
@@ -28,7 +30,7 @@ def command(
 
     The job next runs at the first time of the new schedule, not at once. The change survives restarts, is recorded in
     the audit trail, and is marked wherever the schedule is shown until you reset it. To preview a schedule, use
-    `opsconsole next CRON`. Exit codes: 2 for an invalid schedule, 4 if there is nothing to change or reset.
+    `opsconsole next CRON`.
 
     \b
     Examples:

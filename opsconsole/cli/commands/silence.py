@@ -9,6 +9,7 @@ import click
 from opsconsole.calendar.windows import hours
 from opsconsole.cli.commands import Command
 from opsconsole.cli.completion import complete_silenceable
+from opsconsole.cli.exit_codes import ACTING
 from opsconsole.cli.following import carry_out
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import print_outcome
@@ -19,7 +20,7 @@ DEFAULT_DURATION = hours(12)
 """A forgotten silence must end."""
 
 
-@click.command("silence", cls=Command)
+@click.command("silence", cls=Command, exit_codes=ACTING)
 @click.argument("target", metavar="ALERT|JOB|PACK|RULE", shell_complete=complete_silenceable)
 @click.option("--for", "length", metavar="DURATION", help="Duration of the silence, such as 90m or 2h (default: 12h).")
 @click.option("--until", metavar="TIME", help="End of the silence, in UTC.")

@@ -6,6 +6,7 @@ import click
 
 from opsconsole.cli.commands import Command
 from opsconsole.cli.completion import complete_alert
+from opsconsole.cli.exit_codes import ACTING
 from opsconsole.cli.following import carry_out
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import print_outcome
@@ -13,7 +14,7 @@ from opsconsole.cli.prompts import json_option, note_option
 from opsconsole.cli.session import open_service
 
 
-@click.command("unack", cls=Command)
+@click.command("unack", cls=Command, exit_codes=ACTING)
 @click.argument("number", metavar="ALERT", type=int, shell_complete=complete_alert)
 @note_option
 @json_option

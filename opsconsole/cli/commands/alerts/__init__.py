@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from opsconsole.cli.commands import LazyGroup
+from opsconsole.cli.exit_codes import READING
 from opsconsole.cli.options import load_settings
 from opsconsole.cli.output import echo, print_json, print_table
 from opsconsole.cli.prompts import json_option, past_time
@@ -28,7 +29,9 @@ SUMMARIES = {
 OPEN = (AlertState.FIRING, AlertState.ACKNOWLEDGED, AlertState.SILENCED)
 
 
-@click.group("alerts", cls=LazyGroup, package=__name__, summaries=SUMMARIES, invoke_without_command=True)
+@click.group(
+    "alerts", cls=LazyGroup, exit_codes=READING, package=__name__, summaries=SUMMARIES, invoke_without_command=True
+)
 @click.option(
     "--state",
     "states",

@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from opsconsole.cli.commands import LazyGroup
+from opsconsole.cli.exit_codes import READING
 from opsconsole.cli.options import load_settings
 from opsconsole.cli.output import echo, print_json, print_table
 from opsconsole.cli.prompts import json_option
@@ -25,6 +26,7 @@ SUMMARIES = {
 @click.group(
     "audit",
     cls=LazyGroup,
+    exit_codes=READING,
     package=__name__,
     summaries=SUMMARIES,
     invoke_without_command=True,

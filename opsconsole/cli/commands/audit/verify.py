@@ -7,6 +7,7 @@ import sys
 import click
 
 from opsconsole.cli.commands import Command
+from opsconsole.cli.exit_codes import READING
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, print_json
 from opsconsole.cli.prompts import json_option
@@ -16,14 +17,16 @@ from opsconsole.rules.audit import Seal
 from opsconsole.service import wording
 
 
-@click.command("verify", cls=Command)
+@click.command(
+    "verify", cls=Command, exit_codes=READING | {Exit.FAILED: "a row was changed or removed, or the check failed"}
+)
 @click.option("--seal", "anchor", metavar="ID:HASH", help="Compare with a seal that `audit seal` printed earlier.")
 @json_option
 @click.pass_obj
 def command(options: Options, anchor: str | None, as_json: bool) -> None:
     """Check that no row of the audit trail was changed or removed.
 
-    Exits with code 1 if one was. Without --seal it cannot find rows that were cut off the end, or a trail that was
+    Without --seal it cannot find rows that were cut off the end, or a trail that was
     rewritten as a whole.
 
     \b

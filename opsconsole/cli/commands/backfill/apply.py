@@ -11,6 +11,7 @@ from opsconsole.authoring.run import LIVE
 from opsconsole.cli.backfill_output import document, print_result
 from opsconsole.cli.commands import Command
 from opsconsole.cli.completion import complete_plan
+from opsconsole.cli.exit_codes import BACKFILLING
 from opsconsole.cli.following import leading, outcome_of, print_waiting, wait_for_outcome
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, print_json
@@ -31,7 +32,7 @@ ACTIVE_RUNS = 50
 """Active runs among which those of one backfill are looked for."""
 
 
-@click.command("apply", cls=Command)
+@click.command("apply", cls=Command, exit_codes=BACKFILLING)
 @click.argument("number", metavar="PLAN", type=int, shell_complete=complete_plan)
 @yes_option
 @wait_option
@@ -40,8 +41,7 @@ ACTIVE_RUNS = 50
 def command(options: Options, number: int, yes: bool, wait: bool, as_json: bool) -> None:
     """Run exactly what was planned.
 
-    It is refused, naming the differences, if something has changed since. Exit codes with --wait: 0 all windows
-    succeeded, 3 some failed, 1 all failed, or the backfill was paused or cancelled, 4 refused.
+    It is refused, naming the differences, if something has changed since.
 
     \b
     Examples:

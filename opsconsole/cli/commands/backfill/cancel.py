@@ -7,6 +7,7 @@ import click
 from opsconsole.cli.commands import Command
 from opsconsole.cli.commands.backfill.apply import print_command
 from opsconsole.cli.completion import complete_backfill
+from opsconsole.cli.exit_codes import ACTING
 from opsconsole.cli.following import NotEnded, leading, outcome_of, wait_for_outcome
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.prompts import confirm, json_option, note_option, yes_option
@@ -17,7 +18,7 @@ END_SECONDS = 20.0
 """Longer than the grace period of a run and the time to end a worker."""
 
 
-@click.command("cancel", cls=Command)
+@click.command("cancel", cls=Command, exit_codes=ACTING)
 @click.argument("number", metavar="ID", type=int, shell_complete=complete_backfill)
 @click.option("--wait", is_flag=True, help="Wait until none of its windows is running.")
 @note_option

@@ -7,13 +7,14 @@ import click
 from opsconsole.cli.commands import Command
 from opsconsole.cli.commands.backfill.apply import print_command
 from opsconsole.cli.completion import complete_backfill
+from opsconsole.cli.exit_codes import ACTING
 from opsconsole.cli.following import carry_out
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.prompts import json_option, note_option
 from opsconsole.cli.session import open_service
 
 
-@click.command("pause", cls=Command)
+@click.command("pause", cls=Command, exit_codes=ACTING)
 @click.argument("number", metavar="ID", type=int, shell_complete=complete_backfill)
 @note_option
 @json_option

@@ -12,6 +12,7 @@ from opsconsole.authoring.definition import MAX_AT_ONCE
 from opsconsole.cli.backfill_output import document, print_plan
 from opsconsole.cli.commands import Command
 from opsconsole.cli.completion import complete_job
+from opsconsole.cli.exit_codes import ACTING
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, print_json
 from opsconsole.cli.progress import bar
@@ -69,7 +70,7 @@ stop_option = click.option("--stop-on-failure", is_flag=True, help="Pause the ba
 windows_option = click.option("--windows", "each_window", is_flag=True, help="List each window instead of ranges.")
 
 
-@click.command("plan", cls=Command)
+@click.command("plan", cls=Command, exit_codes=ACTING)
 @jobs_argument
 @since_option
 @until_option

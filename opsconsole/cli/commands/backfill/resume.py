@@ -7,13 +7,14 @@ import click
 from opsconsole.cli.commands import Command
 from opsconsole.cli.commands.backfill.apply import follow
 from opsconsole.cli.completion import complete_backfill
+from opsconsole.cli.exit_codes import BACKFILLING
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.prompts import json_option, wait_option
 from opsconsole.cli.session import open_service
 from opsconsole.rules.backfill_status import BackfillState
 
 
-@click.command("resume", cls=Command)
+@click.command("resume", cls=Command, exit_codes=BACKFILLING)
 @click.argument("number", metavar="ID", type=int, shell_complete=complete_backfill)
 @wait_option
 @json_option

@@ -18,13 +18,14 @@ from opsconsole.cli.commands.backfill.plan import (
     until_option,
     windows_option,
 )
+from opsconsole.cli.exit_codes import BACKFILLING
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.prompts import json_option, require_yes, wait_option, yes_option
 from opsconsole.cli.session import open_service
 from opsconsole.rules.backfill import Only, Order
 
 
-@click.command("run", cls=Command)
+@click.command("run", cls=Command, exit_codes=BACKFILLING)
 @jobs_argument
 @since_option
 @until_option
@@ -53,8 +54,7 @@ def command(
 ) -> None:
     """Plan, confirm, and apply the plan.
 
-    Exit codes with --wait: 0 all windows succeeded, 3 some failed, 1 all failed, or the backfill was paused or
-    cancelled, 4 refused.
+    The plan is stored, printed, and run once you have confirmed it.
 
     \b
     Examples:

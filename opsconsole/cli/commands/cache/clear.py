@@ -12,13 +12,14 @@ import click
 
 from opsconsole.cache.filters import ClearFilter
 from opsconsole.cli.commands import Command
+from opsconsole.cli.exit_codes import ACTING
 from opsconsole.cli.following import carry_out
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, print_json, print_table
 from opsconsole.cli.progress import Bar, bar
 from opsconsole.cli.prompts import abort, dry_run_option, json_option, require_yes, yes_option
 from opsconsole.cli.session import open_service
-from opsconsole.core.errors import OpsconsoleError
+from opsconsole.core.errors import Exit, OpsconsoleError
 from opsconsole.core.signals import INTERRUPTED
 from opsconsole.core.text import safe
 from opsconsole.service import confirmations
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.1
 
 
-@click.command("clear", cls=Command)
+@click.command("clear", cls=Command, exit_codes=ACTING | {Exit.REFUSED: "many more keys match than were counted"})
 @click.option("--user", metavar="ID", help="Clear keys of this user.")
 @click.option("--subject", metavar="ID", help="Clear keys of this subject.")
 @click.option("--family", metavar="NAME", help="Clear keys of this family; see `opsconsole cache families`.")

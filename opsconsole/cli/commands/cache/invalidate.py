@@ -6,6 +6,7 @@ import click
 
 from opsconsole.cache.filters import ClearFilter
 from opsconsole.cli.commands import Command
+from opsconsole.cli.exit_codes import ACTING
 from opsconsole.cli.following import carry_out
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, print_json
@@ -13,7 +14,7 @@ from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
 
 
-@click.command("invalidate", cls=Command)
+@click.command("invalidate", cls=Command, exit_codes=ACTING)
 @click.option("--user", metavar="ID", help="Only what was computed for this user.")
 @click.option("--subject", metavar="ID", help="Only what was computed for this subject.")
 @click.option("--source", metavar="TABLE", help="Only what was computed from this; see `opsconsole cache families`.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, print_json, print_table, utc
 from opsconsole.cli.prompts import json_option
@@ -11,7 +12,7 @@ from opsconsole.cli.session import open_service
 from opsconsole.core.humanize import local_time
 
 
-@click.command("failed")
+@click.command("failed", cls=Command)
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="The number of events.")
 @json_option
 @click.pass_obj
@@ -37,6 +38,6 @@ def command(options: Options, limit: int, as_json: bool) -> None:
         )
     elif found:
         rows = [(each.subject, each.name, local_time(each.since, "UTC"), each.reason) for each in found]
-        print_table(("id", "event", "since", "reason"), rows)
+        print_table(("ID", "EVENT", "SINCE", "REASON"), rows)
     else:
         echo("no event has failed")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from opsconsole.cli.commands import Command
+from opsconsole.cli.exit_codes import ACTING
 from opsconsole.cli.following import carry_out
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, print_json
@@ -14,7 +15,7 @@ from opsconsole.core.clock import now
 from opsconsole.core.humanize import local_time
 
 
-@click.command("replay", cls=Command)
+@click.command("replay", cls=Command, exit_codes=ACTING)
 @click.option("--since", metavar="TIME", required=True, help="First time, in UTC; 7d means seven days ago.")
 @yes_option
 @json_option
