@@ -19,6 +19,12 @@ CLIENT_SECONDS = 15.0
 """How long a client may take to send the head of a request, its body, or to read a response. Longer than what
 `requests` allows a body, so that a slow one gets a response.
 """
+IDLE_SECONDS = 75.0
+"""How long a connection may be idle between two requests. Clients that scrape or poll once a minute keep theirs."""
+ANNOUNCED_SECONDS = 60
+"""IDLE_SECONDS as the Keep-Alive header announces it to clients. It is less, because a request that is sent while the
+server closes the connection is lost.
+"""
 MAX_HEAD_BYTES = 16 * 1024
 MAX_UNREAD_BYTES = 16 * 1024 * 1024
 """Of all responses that clients do not read."""
@@ -27,6 +33,7 @@ MAX_REQUEST_BYTES = 16 * 1024 * 1024
 GRACE_SECONDS = 2
 """How long active requests may take when the process ends; runs are waited for afterwards."""
 
+_CLOSE = (b"connection", b"close")
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 _AMBIGUOUS = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)|\n[ \t]|\0")
 
@@ -42,6 +49,7 @@ class Connection(H11Protocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.conn = _StrictParser(h11.SERVER, MAX_HEAD_BYTES)
+        self.timeout_keep_alive = IDLE_SECONDS  # type: ignore[assignment]  # any number of seconds will do
         self.waiting_since = self.loop.time()
         self._received_bytes = 0
         self._is_refused = False
@@ -54,6 +62,13 @@ class Connection(H11Protocol):
         if self.cycle is None:
             return False
         return not (self.cycle.response_complete or self.cycle.more_body or self.flow.write_paused)
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether the client has its response and has sent nothing since. uvicorn closes what stays idle."""
+        if self._is_refused or self.cycle is None:
+            return False
+        return self.cycle.response_complete and not (self.conn.trailing_data[0] or self.unread_bytes)
 
     @property
     def unread_bytes(self) -> int:
@@ -81,6 +96,8 @@ class Connection(H11Protocol):
         if self._received_bytes > MAX_REQUEST_BYTES:
             self.abort()
         elif not self._is_refused:
+            if self._is_idle:
+                self.waiting_since = self.loop.time()
             super().data_received(data)
 
     def handle_events(self) -> None:
@@ -125,6 +142,7 @@ class Connection(H11Protocol):
         if self._is_refused or not (self.is_busy or self.unread_bytes):
             self.abort()
         else:
+            self.headers.append(_CLOSE)  # of the request; uvicorn repeats it in the response
             super().shutdown()
             self.loop.call_later(GRACE_SECONDS, self.abort)
 
@@ -134,7 +152,7 @@ class Connection(H11Protocol):
 
     def _close_if_overdue(self) -> None:
         left = self.waiting_since + CLIENT_SECONDS - self.loop.time()
-        if self.is_busy:
+        if self.is_busy or self._is_idle:
             left = CLIENT_SECONDS
         if left > 0:
             self._timer = self.loop.call_later(left, self._close_if_overdue)

@@ -16,7 +16,7 @@ from opsconsole.core.problems import Work
 from opsconsole.core.settings import Settings
 from opsconsole.core.supervision import Loop
 from opsconsole.http.app import App
-from opsconsole.http.connection import GRACE_SECONDS, Connection
+from opsconsole.http.connection import ANNOUNCED_SECONDS, GRACE_SECONDS, Connection
 from opsconsole.http.listener import BACKLOG, Listener
 from opsconsole.http.request_guard import RequestGuard, tokens_of
 from opsconsole.service.cache_reads import CacheReadsRecorder
@@ -51,6 +51,7 @@ class Server:
             access_log=False,
             proxy_headers=False,  # any client could put another address into them
             server_header=False,
+            headers=[("keep-alive", f"timeout={ANNOUNCED_SECONDS}")],
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
         self._socket = listener.socket

@@ -19,6 +19,7 @@ from tests.http.bad_clients import (
     GET,
     STALLED,
     fails_to_send,
+    half_head_later,
     idle,
     is_closed,
     not_reading,
@@ -109,6 +110,7 @@ def test_a_stalled_connection_is_closed_after_a_while(
     client: HttpClient, monkeypatch: pytest.MonkeyPatch, kind: Stalling
 ) -> None:
     monkeypatch.setattr(connections, "CLIENT_SECONDS", 0.2)
+    monkeypatch.setattr(connections, "IDLE_SECONDS", 0.2)
     with stalled(client.connect, 1, kind) as opened:
         eventually(lambda: not connections_of(client), "the connection is closed")
         assert is_closed(opened[0])
@@ -139,6 +141,35 @@ def test_a_slow_reader_gets_the_whole_response(client: HttpClient) -> None:
             threading.Event().wait(0.001)
 
     assert received > 1_000_000
+
+
+def test_an_idle_connection_is_kept_longer_than_a_slow_one_and_clients_can_read_for_how_long(
+    client: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "CLIENT_SECONDS", 0.1)
+    with closing(client.connection()) as kept, stalled(client.connect, 1, half_head_later) as (slow,):
+        kept.request("GET", "/healthz")
+        first = kept.getresponse()
+        first.read()
+        opened = kept.sock
+        eventually(lambda: is_closed(slow), "the slow one is closed")
+        threading.Event().wait(0.2)
+        kept.request("GET", "/healthz")
+        assert kept.getresponse().read() == b'{"success":true}'
+        assert kept.sock is opened
+
+    assert first.headers["keep-alive"] == "timeout=60"
+    assert connections.ANNOUNCED_SECONDS < connections.IDLE_SECONDS
+
+
+def test_the_last_response_of_a_server_announces_the_end_of_the_connection(place: Installation) -> None:
+    with ThreadPoolExecutor(1) as clients:
+        with served(place) as client:
+            last = clients.submit(client.get, "/slow/0.5")
+            eventually(lambda: bool(connections_of(client)), "it is being served")
+        headers = last.result().headers
+
+    assert headers["connection"] == "close"
 
 
 def test_a_connection_serves_several_requests(client: HttpClient) -> None:
