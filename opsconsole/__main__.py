@@ -13,12 +13,14 @@ if (
 ):
     del sys.path[0]
 
+from opsconsole.core.garbage import spare_start_and_end
 from opsconsole.core.signals import install_handlers
 
 
 def main() -> None:
     """Runs the command line, with signals handled before it is imported."""
     try:
+        spare_start_and_end()
         install_handlers()
         from opsconsole.cli import main as command_line  # takes a tenth of a second
 

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from opsconsole.core.database import Database, Json, UtcTime, inserting, key_type
+from opsconsole.core.indexes import partial_index
 
-__all__ = ["Database", "Json", "UtcTime", "inserting", "key_type"]
+__all__ = ["Database", "Json", "UtcTime", "inserting", "key_type", "partial_index"]

@@ -309,6 +309,9 @@ HEAVY = (
     "screens",
 )
 
+NOT_TO_READ = ("apscheduler", "alembic", "redis", "textual", "sqlalchemy.dialects.postgresql")
+"""What no command loads that only reads an SQLite file."""
+
 RUN_COMMANDS = """
 import sys
 import click
@@ -371,7 +374,7 @@ def test_the_next_scheduled_times_load_no_heavy_library(tmp_path: Path) -> None:
 
 
 def test_commands_that_only_read_start_nothing_and_load_no_engine(tmp_path: Path) -> None:
-    heavy = ("apscheduler", "alembic", "redis", "textual", "opsconsole.leader.engine", "opsconsole.leader.runner")
+    heavy = (*NOT_TO_READ, "opsconsole.leader.engine", "opsconsole.leader.runner")
     places = {"XDG_DATA_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
     setting = f"import os, sys\nos.environ.update({places})\n"
     creating = "from opsconsole.cli import main\nsys.argv = ['opsconsole', 'migrate']\nmain()"
@@ -380,6 +383,10 @@ def test_commands_that_only_read_start_nothing_and_load_no_engine(tmp_path: Path
 
     assert loaded(setting + RUN_COMMANDS.format(commands=commands, heavy=heavy), tmp_path) == "[]"
     assert not list(tmp_path.rglob("redis.*"))
+
+    commands = [["next", "attempts.cache_day"]]
+    heavy = (*NOT_TO_READ, "opsconsole.service.service", "opsconsole.worker", "opsconsole.store.runs")
+    assert loaded(setting + RUN_COMMANDS.format(commands=commands, heavy=heavy), tmp_path) == "[]"
 
 
 def test_a_process_without_a_screen_never_loads_one(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.schema import ExecutableDDLElement
 
 from jobs.common import metadata
-from opsconsole.sql import Json, UtcTime, key_type
+from opsconsole.sql import Json, UtcTime, key_type, partial_index
 
 
 class ExamType(StrEnum):
@@ -60,13 +60,12 @@ pre_generated_exams = Table(
     Column("questions", Json, nullable=False),
 )
 _unused = pre_generated_exams.c.used.is_(False)
-Index(
+partial_index(
     "idx_pre_gen_exams_user_type_unused",
     pre_generated_exams.c.user_id,
     pre_generated_exams.c.exam_type,
     pre_generated_exams.c.used,
-    sqlite_where=_unused,
-    postgresql_where=_unused,
+    where=_unused,
 )
 Index("idx_pre_gen_exams_expires", pre_generated_exams.c.expires_at)
 Index("idx_pre_gen_exams_used_created", pre_generated_exams.c.used, pre_generated_exams.c.created_at)
@@ -99,13 +98,12 @@ exam_requests = Table(
 )
 # A literal: the condition names a partial index in INSERT ... ON CONFLICT, where no parameter is allowed.
 UNFINISHED = exam_requests.c.state != literal_column(f"'{RequestState.DONE.value}'")
-Index(
+partial_index(
     "uq_exam_requests_unfinished",
     exam_requests.c.user_id,
     exam_requests.c.exam_type,
     unique=True,
-    sqlite_where=UNFINISHED,
-    postgresql_where=UNFINISHED,
+    where=UNFINISHED,
 )
 
 exam_chunks = Table(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Column, Date, Index, Integer, String, Table, text
 
 from jobs.common import metadata
-from opsconsole.sql import UtcTime, key_type
+from opsconsole.sql import UtcTime, key_type, partial_index
 
 MAX_LIVES = 5
 
@@ -19,7 +19,7 @@ lives = Table(
 )
 # A partial index: most players have NULL in this column, which also counts as due.
 _waiting = text(f"current_lives < {MAX_LIVES}")
-Index(None, lives.c.next_regen_at, sqlite_where=_waiting, postgresql_where=_waiting)
+partial_index(None, lives.c.next_regen_at, where=_waiting)
 
 # No index on XP: it would be updated with every answer, to save one sort an hour.
 player_progress = Table(
@@ -38,7 +38,7 @@ player_progress = Table(
     Column("streak_checked_on", Date, nullable=True),
 )
 _on_a_streak = text("current_streak > 0")
-Index(None, player_progress.c.last_quiz_at, sqlite_where=_on_a_streak, postgresql_where=_on_a_streak)
+partial_index(None, player_progress.c.last_quiz_at, where=_on_a_streak)
 
 quiz_sessions = Table(
     "quiz_sessions",

@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from opsconsole.core.database import Connection, Json, UtcTime, key_type
+from opsconsole.core.indexes import partial_index
 
 metadata = MetaData(
     naming_convention={
@@ -44,12 +45,7 @@ events = Table(
     UniqueConstraint("name", "key"),
     Index(None, "occurred_at"),
 )
-Index(
-    "ix_events_unpublished",
-    events.c.id,
-    sqlite_where=events.c.published_at.is_(None),
-    postgresql_where=events.c.published_at.is_(None),
-)
+partial_index("ix_events_unpublished", events.c.id, where=events.c.published_at.is_(None))
 
 _EVENT_LOCK = 0x6F7073_65_76  # "opsev"
 _STATEMENT_BYTES = 4 << 20

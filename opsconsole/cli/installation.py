@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from opsconsole.authoring import catalog
 from opsconsole.authoring.pack import Pack
 from opsconsole.cache.inspection import UNSUPPORTED, Server, ServerKind, inspect
-from opsconsole.cli.startup import data_trouble, lacks_rights, store_trouble
+from opsconsole.cli.store_access import data_trouble, lacks_rights, store_trouble
 from opsconsole.core.clock import now
 from opsconsole.core.configuration import NO_LONGER_NEEDED
 from opsconsole.core.database import UTF8, Database

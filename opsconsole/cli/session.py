@@ -46,9 +46,9 @@ def changed_schedules(settings: Settings) -> Mapping[str, ChangedSchedule]:
     """The schedules that operators changed, by job; none without a store. Starts and creates nothing, and prints a note
     on standard error when the store cannot be read.
     """
-    from opsconsole.cli import startup
+    from opsconsole.cli import store_access
 
-    return startup.changed_schedules(settings)
+    return store_access.changed_schedules(settings)
 
 
 def require_intact(service: Service) -> None:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from pathlib import Path
 
-from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring import catalog
-from opsconsole.authoring.changed_schedule import ChangedSchedule
 from opsconsole.authoring.pack import Pack
 from opsconsole.cli.output import echo
+from opsconsole.cli.store_access import data_trouble, lacks_rights, store_trouble
 from opsconsole.core.clock import now
-from opsconsole.core.database import Database, ErrorKind, error_kind, lacks_right, reason
-from opsconsole.core.errors import BadSettings, Exit, OpsconsoleError, Unavailable
+from opsconsole.core.database import Database
+from opsconsole.core.errors import BadSettings, OpsconsoleError, Unavailable
 from opsconsole.core.problems import Work
 from opsconsole.core.settings import Role, Secret, Settings, masked
 from opsconsole.core.supervision import Loop, Supervisor
@@ -25,23 +23,12 @@ from opsconsole.core.trust import make_private
 from opsconsole.embedded.redis import EarlyStart, EmbeddedRedis, server_of
 from opsconsole.rules.notifications import filter_problems
 from opsconsole.service.service import Service
-from opsconsole.store import Store, data_tables, migrate, rights, schedules, tables as schema
+from opsconsole.store import Store, data_tables, migrate, rights, tables as schema
 
 log = logging.getLogger(__name__)
 
-STORE_SECONDS = 5.0
-"""How long a statement may take when only the store is read."""
 CHECK_SECONDS = 1.0
 """Between two checks that the embedded Redis is running."""
-
-
-class NoStore(OpsconsoleError):
-    """An SQLite file that does not exist."""
-
-    exit_code = Exit.CONFIGURATION
-
-    def __init__(self, url: Secret) -> None:
-        super().__init__(f"there is no store at {masked(url)} yet; start a console or `opsconsole headless`")
 
 
 @contextmanager
@@ -88,67 +75,11 @@ def open_service(
             store.close()
 
 
-@contextmanager
-def open_store(settings: Settings) -> Iterator[tuple[Store, catalog.Catalog]]:
-    """The store and the jobs, and nothing else: nothing is started, created or migrated. Raises NoStore,
-    SchemaMismatch, BadSettings, Unavailable.
-    """
-    jobs = catalog.load(settings.packs, settings.overrides, settings.options, settings.compress_over)
-    url = settings.store_url.reveal()
-    file = make_url(url).database if url.startswith("sqlite") else None
-    if file is not None and not Path(file).exists():
-        raise NoStore(settings.store_url)
-    store = Store(url, statement_seconds=STORE_SECONDS)
-    try:
-        migrate.require(store)
-        yield store, jobs
-    except SQLAlchemyError as error:
-        raise store_trouble(settings, error) from error
-    finally:
-        store.close()
-
-
-def changed_schedules(settings: Settings) -> Mapping[str, ChangedSchedule]:
-    """The schedules that operators changed: see `session.changed_schedules`."""
-    try:
-        with open_store(settings) as (store, _), store.reading() as db:
-            return schedules.changed(db)
-    except NoStore:
-        return {}
-    except OpsconsoleError as error:
-        echo(f"schedules that were changed by operators are not considered: {error.sentence}", err=True)
-        return {}
-
-
 def require_filters(settings: Settings, jobs: catalog.Catalog) -> None:
     """Raises BadSettings for a notification channel whose filter names a job or a pack that does not exist."""
     names = [job.name for job in jobs], [pack.name for pack in jobs.packs]
     if problems := list(filter_problems(settings.channels, *names)):
         raise BadSettings(problems)
-
-
-def store_trouble(settings: Settings, error: SQLAlchemyError) -> OpsconsoleError:
-    """The error to show for an error of the store: it is unreachable, or it is unusable."""
-    return _trouble("store", settings.store_url, error)
-
-
-def data_trouble(settings: Settings, error: SQLAlchemyError) -> OpsconsoleError:
-    """The error to show for an error of the data database."""
-    return _trouble("data", settings.data_url, error)
-
-
-def lacks_rights(name: str, url: Secret, statements: list[str]) -> str:
-    """The sentence about a role that may not do what opsconsole needs."""
-    return f"{name} {masked(url)}: its role lacks rights; let the owner run: {'; '.join(statements)}"
-
-
-def _trouble(name: str, url: Secret, error: SQLAlchemyError) -> OpsconsoleError:
-    if error_kind(error) is not ErrorKind.STATEMENT:
-        return Unavailable(name, reason(error))
-    where = f"{name} {masked(url)}"
-    if lacks_right(error):
-        return BadSettings([f"{where}: {reason(error)}"])
-    return BadSettings([f"{where} is not usable: {reason(error)}; it was not changed, restore it from a backup"])
 
 
 def _prepare(

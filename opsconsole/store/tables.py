@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 
 from opsconsole.core.database import Json, UtcTime
+from opsconsole.core.indexes import partial_index
 
 metadata = MetaData(
     naming_convention={
@@ -123,7 +124,7 @@ occurrences = Table(
     UniqueConstraint("job", "due_at"),
     Index(None, "state", "last_due_at"),  # recent ones without a run, and those ahead of a clock that was set back
     Index(None, "due_at", "id"),  # the newest of all jobs
-    Index("ix_ops_occurrences_ranges", "last_due_at", sqlite_where=text(RANGE_SQL), postgresql_where=text(RANGE_SQL)),
+    partial_index("ix_ops_occurrences_ranges", "last_due_at", where=text(RANGE_SQL)),
 )
 
 runs = Table(
@@ -175,21 +176,13 @@ runs = Table(
     Index(None, "job", "id"),  # the newest runs of a job
     Index(None, "job", "state", "ended_at"),  # its last good run
     # Everything that success rates are made of.
-    Index(
-        "ix_ops_runs_ended",
-        "ended_at",
-        "job",
-        "ok",
-        "failed",
-        sqlite_where=text(ENDED_SQL),
-        postgresql_where=text(ENDED_SQL),
-    ),
+    partial_index("ix_ops_runs_ended", "ended_at", "job", "ok", "failed", where=text(ENDED_SQL)),
     Index(None, "parent_id"),
     # Lists of runs, newest first, by what is rare among them.
     Index(None, "created_at"),
     Index(None, "window_label", "created_at"),
     *(
-        Index(f"ix_ops_runs_{name}", *columns, sqlite_where=text(condition), postgresql_where=text(condition))
+        partial_index(f"ix_ops_runs_{name}", *columns, where=text(condition))
         for name, columns, condition in (
             ("not_succeeded", ("state", "created_at"), NOT_SUCCEEDED_SQL),
             ("job_attention", ("job", "created_at"), NEEDS_ATTENTION_SQL),
@@ -324,13 +317,7 @@ windows = Table(
     Index(None, "job", "start"),
     Index(None, "job", "checked_at"),  # those that were never checked
     Index(None, "checked_at"),  # the oldest check
-    Index(
-        "ix_ops_windows_not_fresh",
-        "start",
-        "job",
-        sqlite_where=text(NOT_FRESH_SQL),
-        postgresql_where=text(NOT_FRESH_SQL),
-    ),
+    partial_index("ix_ops_windows_not_fresh", "start", "job", where=text(NOT_FRESH_SQL)),
 )
 
 # What could not be processed and is left out, so that it does not hold up the rest: events, and checks of windows.
@@ -428,14 +415,7 @@ alerts = Table(
     Column("acknowledged_until", UtcTime, nullable=True),
     Column("acknowledged_note", String, nullable=True),
     # A rule has one open alert for each subject.
-    Index(
-        "uq_ops_alerts_open",
-        "rule",
-        "subject",
-        unique=True,
-        sqlite_where=text("resolved_at IS NULL"),
-        postgresql_where=text("resolved_at IS NULL"),
-    ),
+    partial_index("uq_ops_alerts_open", "rule", "subject", unique=True, where=text("resolved_at IS NULL")),
     Index(None, "resolved_at"),
     Index(None, "rule", "subject"),
 )

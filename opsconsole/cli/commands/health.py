@@ -95,26 +95,30 @@ def command(options: Options, job: str | None, history: bool, since: str | None,
 
 def _report(options: Options) -> tuple[int, str, dict[str, Any]]:
     """The exit code, the line and the document."""
-    from opsconsole.cli.startup import open_store  # loads SQLAlchemy
+    from opsconsole.authoring import catalog  # loads the packs
+    from opsconsole.cli.store_access import open_store  # loads SQLAlchemy
     from opsconsole.service import health
 
     settings = load_settings(options)
-    with open_store(settings) as (store, catalog):
+    jobs = catalog.load(settings.packs, settings.overrides, settings.options, settings.compress_over)
+    with open_store(settings) as store:
         role, seconds = settings.actor.role, settings.engine.lease_seconds
-        found = health.report(store, catalog, now(), role=role, lease_seconds=seconds)
+        found = health.report(store, jobs, now(), role=role, lease_seconds=seconds)
     return found.status, health.line(found), health.document(found)
 
 
 def _print_history(options: Options, job: str | None, since: str | None, *, as_json: bool) -> None:
-    from opsconsole.cli.startup import open_store  # loads SQLAlchemy
+    from opsconsole.authoring import catalog  # loads the packs
+    from opsconsole.cli.store_access import open_store  # loads SQLAlchemy
     from opsconsole.service import health
 
-    at = now()
-    with open_store(load_settings(options)) as (store, catalog):
+    at, settings = now(), load_settings(options)
+    jobs = catalog.load(settings.packs, settings.overrides, settings.options, settings.compress_over)
+    with open_store(settings) as store:
         start = past_time("--since", since or DEFAULT_SINCE, ZoneInfo("UTC"), at)
         assert start is not None  # noqa: S101 - a text was given
         with store.reading() as db:
-            checks = health.checks(db, catalog, start, job)
+            checks = health.checks(db, jobs, start, job)
     if as_json:
         print_json([health.check_document(check) for check in checks])
         return
