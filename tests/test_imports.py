@@ -385,8 +385,8 @@ def test_commands_that_only_read_start_nothing_and_load_no_engine(tmp_path: Path
     assert not list(tmp_path.rglob("redis.*"))
 
     commands = [["next", "attempts.cache_day"]]
-    heavy = (*NOT_TO_READ, "opsconsole.service.service", "opsconsole.worker", "opsconsole.store.runs")
-    assert loaded(setting + RUN_COMMANDS.format(commands=commands, heavy=heavy), tmp_path) == "[]"
+    parts = (*NOT_TO_READ, "opsconsole.service.service", "opsconsole.worker", "opsconsole.store.runs")
+    assert loaded(setting + RUN_COMMANDS.format(commands=commands, heavy=parts), tmp_path) == "[]"
 
 
 def test_a_process_without_a_screen_never_loads_one(tmp_path: Path) -> None:
