@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from io import TextIOWrapper
 from pathlib import Path
@@ -78,6 +79,8 @@ URL_HINTS = {
     for dependency in ("store", "data", "redis")
 } | {"broker": "; check celery.broker_url, which `opsconsole check` prints"}
 """What to do about a dependency that is unreachable."""
+BROKEN_PIPE = 128 + signal.SIGPIPE
+"""The exit code when the reader of the output has closed it, as `head` does: that of other programs."""
 
 
 @click.group(
@@ -119,8 +122,13 @@ def main() -> None:
     install_handlers()
     bundle.add_to_path()
     _open_standard_streams()
+    output = sys.stdout
     try:
         sys.exit(cli.main(standalone_mode=False) or 0)
+    except SystemExit:
+        if sys.stdout is not output:  # click has replaced it: its reader has closed it
+            sys.exit(BROKEN_PIPE)
+        raise
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
@@ -142,10 +150,6 @@ def main() -> None:
         hint = URL_HINTS.get(error.dependency, "") if type(error) is Unavailable else ""
         echo(f"opsconsole: {error.sentence}{hint}", err=True)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # The reader of the output has closed it; an error message would have no reader either.
-        sys.stderr.close()
-        sys.exit(141)
     except Exception as error:
         if debug:
             raise

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from opsconsole.service.outcomes import Outcome
 
 LONGEST_CELL, LEAST_CELL = 200, 8
+SPACES = 2
+"""Between two columns."""
 
 
 def echo(text: str | None = "", *, err: bool = False) -> None:
@@ -36,12 +38,17 @@ def print_json(value: Any) -> None:
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[int] = ()) -> None:
     """Prints rows under a head; the columns in `right` are right-aligned. On a terminal the widest columns are cut so
-    that a row fits into a line; in a pipe nothing is cut.
+    that a row fits into a line. On one that is too narrow for that, each cell has its own line. In a pipe nothing is
+    cut.
     """
     cells = [[safe(cell, LONGEST_CELL) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in [list(head), *cells]) for i in range(len(head))]
     if sys.stdout.isatty():
-        widths = fitting(widths, shutil.get_terminal_size().columns)
+        room = shutil.get_terminal_size().columns
+        widths = fitting(widths, room)
+        if sum(widths) + SPACES * (len(widths) - 1) > room:
+            _print_records(head, cells)
+            return
     for row in [list(head), *cells]:
         shown = [
             cell if len(cell) <= width else f"{cell[: width - 1]}…" for cell, width in zip(row, widths, strict=True)
@@ -50,11 +57,19 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[object]], *, right:
         echo("  ".join(padded).rstrip())
 
 
+def _print_records(head: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    widest = max(map(len, head))
+    for row in cells:
+        for title, cell in zip(head, row, strict=True):
+            echo(f"{title:<{widest}}  {cell}")
+        echo()
+
+
 def fitting(widths: Sequence[int], room: int) -> list[int]:
     """The widths of columns in `room` cells: the widest ones are narrower, but none below LEAST_CELL. The first column,
     which says what a row is about, is cut last.
     """
-    found, spaces = list(widths), 2 * (len(widths) - 1)
+    found, spaces = list(widths), SPACES * (len(widths) - 1)
     for columns in (range(1, len(found)), range(min(1, len(found)))):
         while sum(found) + spaces > room and max((found[i] for i in columns), default=0) > LEAST_CELL:
             found[max(columns, key=lambda i: found[i])] -= 1
