@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from itertools import islice, pairwise
 from typing import NamedTuple
 
 from opsconsole.authoring.catalog import Catalog
-from opsconsole.authoring.job import Job, Overlap
+from opsconsole.authoring.job import Job
 from opsconsole.calendar.clock_changes import DAY, ClockChange, clock_changes
 from opsconsole.calendar.cron import TICK, Cron, schedule, zone
 from opsconsole.calendar.cron_text import SHORTHANDS, uneven_steps
 from opsconsole.calendar.windows import Unit, hours
-from opsconsole.core.humanize import duration, local_time
+from opsconsole.core.humanize import local_time
+from opsconsole.rules.lint_limits import limit_warnings, schedule_warnings
+from opsconsole.rules.lint_warning import LintWarning, Rule
 from opsconsole.rules.pauses import ALL
 
 CROWD = 10
@@ -29,33 +30,6 @@ SAMPLES = 40
 """How many windows of two jobs are compared: enough to show a pattern over months."""
 LISTED = 5
 """How many names or dates a message lists."""
-DEFAULT_TIMEOUT = Job.__dataclass_fields__["timeout"].default
-"""A timeout of exactly this length was probably not chosen for the job."""
-
-
-class Rule(StrEnum):
-    """What a warning is about."""
-
-    RARE = "rare"
-    STEP = "step"
-    COLLIDES = "collides"
-    CROWD = "crowd"
-    GAP = "gap"
-    FOLD = "fold"
-    WINDOW = "window"
-    AFTER = "after"
-    TIMEOUT = "timeout"
-    ALIAS = "alias"
-
-
-@dataclass(frozen=True, slots=True)
-class LintWarning:
-    """A probable mistake in a job. `at` holds examples of the times that it affects, in UTC."""
-
-    job: str
-    rule: Rule
-    message: str
-    at: tuple[datetime, ...] = ()
 
 
 def lint(catalog: Catalog, now: datetime) -> list[LintWarning]:
@@ -63,7 +37,7 @@ def lint(catalog: Catalog, now: datetime) -> list[LintWarning]:
     names = {pack.name for pack in catalog.packs}
     found = list(_simultaneous(catalog, now))
     for job in catalog:
-        found += _batch_timeout(job)
+        found += limit_warnings(job)
         found += _aliases(job, names)
         if (cron := catalog.cron(job)) is not None:
             found += lint_schedule(job.name, cron, now)
@@ -79,13 +53,13 @@ def lint_schedule(name: str, cron: Cron, now: datetime) -> Iterator[LintWarning]
 
 
 def lint_job(catalog: Catalog, job: Job, cron: Cron, now: datetime) -> Iterator[LintWarning]:
-    """The warnings about a job if it had this schedule: its windows, the jobs that it runs after, and its timeout."""
+    """The warnings about a job if it had this schedule: its windows, the jobs that it runs after, and its limits."""
     written = next((each for pack in catalog.packs for each in pack.jobs if each.name == job.name), job)
     yield from _windows(replace(job, cron=cron.text, tz=cron.tz), written, cron, now)
     for other in (catalog.find(name) for name in job.after if name in catalog and name != job.name):
         if (others := catalog.cron(other)) is not None:
             yield from _after(job, cron, other, others, now)
-    yield from _timeout(job, cron, now)
+    yield from schedule_warnings(job, list(islice(cron.between(now, now + 400 * DAY), SAMPLES)))
 
 
 # --- scheduled times ----------------------------------------------------------------------------------------------
@@ -290,35 +264,7 @@ def _for_window_end(job: Job, cron: Cron, end: datetime) -> datetime | None:
     return None
 
 
-# --- limits and names ---------------------------------------------------------------------------------------------
-
-
-def _batch_timeout(job: Job) -> Iterator[LintWarning]:
-    if job.batch_timeout > job.timeout:
-        batch, whole = duration(job.batch_timeout), duration(job.timeout)
-        message = f"its batch timeout of {batch} is longer than its timeout of {whole} and never takes effect"
-        yield LintWarning(job.name, Rule.TIMEOUT, message)
-
-
-def _timeout(job: Job, cron: Cron, now: datetime) -> Iterator[LintWarning]:
-    times = islice(cron.between(now, now + 400 * DAY), SAMPLES)
-    period = min((two - one for one, two in pairwise(times)), default=None)
-    if period is None or period >= job.timeout or job.overlap is Overlap.REPLACE or _is_polling(job):
-        return
-    effect = "wait" if job.overlap in (Overlap.QUEUE, Overlap.QUEUE_ALL) else "are skipped"
-    message = (
-        f"it fires again after {duration(period)}, but a run may take {duration(job.timeout)}: while one hangs, "
-        f"later scheduled times {effect}"
-    )
-    yield LintWarning(job.name, Rule.TIMEOUT, message)
-
-
-def _is_polling(job: Job) -> bool:
-    """Whether a job is meant to fire more often than a run may take: each run processes everything that is waiting, its
-    timeout was chosen for it, and its limits do not report it before the timeout.
-    """
-    patient = job.limits.max_age is None or job.limits.max_age >= job.timeout
-    return job.covers.unit is Unit.MOMENT and job.overlap is Overlap.SKIP and job.timeout != DEFAULT_TIMEOUT and patient
+# --- names ---------------------------------------------------------------------------------------------
 
 
 def _aliases(job: Job, packs: set[str]) -> Iterator[LintWarning]:

@@ -12,7 +12,8 @@ from opsconsole.authoring.run import TERMINAL, Run
 from opsconsole.calendar.cron import END, Cron
 from opsconsole.core.database import Connection
 from opsconsole.rules.job_history import Usual, usual_duration
-from opsconsole.rules.lint import LintWarning, lint_job, lint_schedule
+from opsconsole.rules.lint import lint_job, lint_schedule
+from opsconsole.rules.lint_warning import LintWarning
 from opsconsole.service.runs import live
 from opsconsole.service.snapshot import Progress
 from opsconsole.store import failing, occurrences, runs

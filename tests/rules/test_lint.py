@@ -11,7 +11,8 @@ import pytest
 
 from opsconsole import DAY, DAY_BEFORE, MONTH_BEFORE, Job, Limits, Overlap, Pack, hours, minutes
 from opsconsole.authoring.catalog import Catalog
-from opsconsole.rules.lint import CROWD, LintWarning, Rule, lint as lint_catalog
+from opsconsole.rules.lint import CROWD, lint as lint_catalog
+from opsconsole.rules.lint_warning import LintWarning, Rule
 from tests.packs import counting
 
 NOW = datetime(2026, 1, 19, 12, 0, tzinfo=UTC)
@@ -283,3 +284,32 @@ def test_an_alias_that_looks_like_something_else_is_reported() -> None:
     assert [each.rule for each in found] == [Rule.ALIAS] * 2
     assert "is also the name of the whole pack" in found[0].message
     assert "is also the name of all jobs" in found[1].message
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"jitter": hours(24)}, "its jitter of 1 d is not shorter than its period of 1 d: a run may start after"),
+        ({"cron": None, "jitter": minutes(5)}, "its jitter of 5 min has no effect: it has no schedule"),
+        ({"limits": Limits(longest=hours(1))}, "`longest` of 1 h never takes effect: a run is ended by its timeout"),
+        ({"limits": Limits(warn_below=0.5)}, "critical below 90 %, and a warning only below 50 %"),
+        ({"limits": Limits(max_age=hours(24))}, "`max_age` of 1 d is not longer than the 1 d between two"),
+        (
+            {"overlap": Overlap.REPLACE, "limits": Limits(longest=hours(30)), "timeout": hours(40)},
+            "but the next one ends it after 1 d: with overlap `replace`, none may ever finish",
+        ),
+    ],
+    ids=["jitter", "manual", "longest", "warn_below", "max_age", "replace"],
+)
+def test_settings_that_contradict_each_other_are_reported(how: dict[str, Any], message: str) -> None:
+    (warning,) = lint(job("tidy", **how))
+
+    assert message in warning.message
+
+
+def test_settings_that_fit_each_other_are_not_reported() -> None:
+    limits = Limits(max_age=hours(73), longest=minutes(30), warn_below=0.9, critical_below=0.9)
+
+    weekdays = job("tidy", "0 3 * * 1-5", limits=limits, jitter=hours(23))
+
+    assert lint(weekdays, job("by_hand", None, overlap=Overlap.REPLACE)) == []

@@ -9,7 +9,7 @@ import pytest
 from opsconsole.authoring.run import RunState
 from opsconsole.core.errors import BadCron, BadWindow, BadZone, UnknownJob
 from opsconsole.rules.admission import WaitReason
-from opsconsole.rules.lint import Rule
+from opsconsole.rules.lint_warning import Rule
 from opsconsole.service import job_page
 from opsconsole.service.job_page import NEWEST_RUNS, JobPage
 from opsconsole.store import runs
