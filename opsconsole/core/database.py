@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import Connection, DateTime, Dialect, Engine, RootTransaction, String, Table, Text, create_engine, event
 from sqlalchemy.engine import URL, ExceptionContext, make_url
+from sqlalchemy.engine.interfaces import IsolationLevel
 from sqlalchemy.exc import (
     DBAPIError,
     InterfaceError,
@@ -33,6 +34,7 @@ _LOCK_POLL_SECONDS = 0.001
 """The time between two attempts to take SQLite's write lock; ten times as long after `_SHORT_WAIT_SECONDS`."""
 _SHORT_WAIT_SECONDS = 0.2
 UTF8 = "UTF8"
+_AUTOCOMMIT: IsolationLevel = "AUTOCOMMIT"
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -226,8 +228,14 @@ class Database:
         given = {name: value for name, value in postgres.PARAMETERS.items() if name not in url.query}
         if "," in str(url.query.get("host", "")):
             given["target_session_attrs"] = url.query.get("target_session_attrs", "read-write")
+        # AUTOCOMMIT: each transaction begins with a statement of our own, in one round trip with its limits.
         engine = create_engine(
-            url, pool_size=pool, max_overflow=0, pool_timeout=5, isolation_level="READ COMMITTED", connect_args=given
+            url.set(drivername=postgres.DRIVER),
+            pool_size=pool,
+            max_overflow=0,
+            pool_timeout=5,
+            isolation_level=_AUTOCOMMIT,
+            connect_args=given,
         )
 
         def connect(dialect: Dialect, record: object, words: object, parameters: dict[str, Any]) -> Any:
@@ -258,8 +266,7 @@ class Database:
         """
         options: dict[str, Any] = {}
         if not self.is_sqlite:
-            options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True, "lock_seconds": lock_seconds}
-            options["by_key"] = by_key
+            options = {"only_reads": True, "lock_seconds": lock_seconds, "by_key": by_key}
         with self._transaction(options) as connection:
             yield connection
 
@@ -272,7 +279,7 @@ class Database:
         On SQLite it takes the write lock at once, and a process has one such transaction at a time.
         """
         if not self.is_sqlite:
-            options = {"patient": patient, "by_key": by_key, "postgresql_readonly": self._read_only}
+            options = {"patient": patient, "by_key": by_key, "only_reads": self._read_only}
             with self._transaction(options) as connection:
                 yield connection
                 self._require_intact(connection)
@@ -343,40 +350,38 @@ class Database:
         return error.connection_invalidated and not isinstance(error.orig, NoAnswer)
 
     def _begin_postgresql(self, connection: Connection) -> None:
-        """Begins a transaction with its limits, on a server that is asked whether it accepts writes."""
+        """Sets how the session begins the transaction: with its limits, on a server that accepts writes if need be."""
         from opsconsole.core import postgres
 
-        options = connection.get_execution_options()
-        only_reads = options.get("postgresql_readonly", False)
+        options, session = connection.get_execution_options(), connection.connection.driver_connection
+        assert isinstance(session, postgres.Session)  # noqa: S101 - what `do_connect` opens
+        if options.get("isolation_level") == _AUTOCOMMIT:
+            session.opening = None
+            return
+        only_reads = options.get("only_reads", False)
         limit = None if options.get("patient") else self._statement_seconds
-        session: Any = connection.connection.driver_connection
         session.limit = postgres.silence_limit(limit)
-        if not only_reads and session.read_only is not None:
-            session.read_only = None  # left by `reading()`: it would override default_transaction_read_only
-        statement = postgres.first_statement(
+        session.must_accept_writes = self.primary_only or not only_reads
+        session.opening = postgres.first_statement(
             limit,
             only_reads=only_reads,
             search_path=self._search_path,
             lock_seconds=options.get("lock_seconds"),
             by_key=options.get("by_key", False),
         )
-        refuses = connection.exec_driver_sql(statement).scalar()
-        if refuses in (True, "on") and (self.primary_only or not only_reads):
-            is_standby = connection.exec_driver_sql("SELECT pg_is_in_recovery()").scalar()
-            connection.invalidate()
-            why = "is a standby" if is_standby else "has default_transaction_read_only on"
-            error = postgres.ReadOnlyServer(f"the server {why} and accepts no writes")
-            lost = DBAPIError.instance(None, None, error, Exception, connection_invalidated=True)
-            raise lost
 
     def _recognise_lost_session(self, context: ExceptionContext) -> None:
         """A write that the server refuses means a standby, except in a transaction of `reading()`. A statement over our
         own limit means a server that is as good as silent.
         """
+        from opsconsole.core import postgres
+
         options = context.connection.get_execution_options() if context.connection is not None else {}
         state = getattr(context.original_exception, "sqlstate", None)
-        if state == _READ_ONLY:
-            context.is_disconnect = not options.get("postgresql_readonly", False)
+        if isinstance(context.original_exception, postgres.ReadOnlyServer):
+            context.is_disconnect = True
+        elif state == _READ_ONLY:
+            context.is_disconnect = not options.get("only_reads", False)
         elif state == _CANCELLED and self._statement_seconds is not None:
             context.is_disconnect = not options.get("patient", False)
 

@@ -13,7 +13,12 @@ from collections.abc import Generator, Mapping
 from typing import Any, NoReturn, TypeVar
 
 import psycopg
+from psycopg.pq import ExecStatus
+from psycopg.pq.abc import PGresult
 from psycopg.types.string import StrDumperUnknown
+from sqlalchemy import PoolProxiedConnection
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +31,9 @@ for spinning disks, some batches scan a whole table: with 30,000 users that took
 """
 PROBE_SECONDS = 10.0
 """How often another connection is tried during a statement that may take its time."""
+
+DRIVER = "postgresql+opsconsole"
+"""The name of `Dialect` in URLs."""
 
 PARAMETERS: Mapping[str, Any] = {
     "connect_timeout": CONNECT_SECONDS,
@@ -49,6 +57,9 @@ _SETTINGS = (
 
 _SEARCH_PATH = re.compile(r"(?:^|\s)(?:-c\s*|--)search_path=((?:\\.|[^\s\\])*)")
 _SCHEMA = re.compile(r'"[^"\\]+"|[A-Za-z_][\w$]*|\$user')
+
+_UNKNOWN = (None,) * 5
+"""What DB-API has in the description of a column besides its name and type."""
 
 _RV = TypeVar("_RV")
 
@@ -95,6 +106,27 @@ class Session(psycopg.Connection[tuple[Any, ...]]):
     waits = Waits("the database")
     limit: float | None = None
     parameters: Mapping[str, Any] = {}
+    opening: str | None = None
+    """What begins the next transaction; None for statements that run in none, such as VACUUM."""
+    must_accept_writes = False
+
+    def __init__(self, *args: Any, **how: Any) -> None:
+        super().__init__(*args, **how)
+        self.cursor_factory = Cursor
+
+    def begin(self) -> None:
+        """Begins a transaction with the text of `first_statement`; see `opening`. The session is in autocommit: psycopg
+        would otherwise send a BEGIN of its own and wait for it. Raises psycopg.Error: ReadOnlyServer when the server
+        must accept writes and does not.
+        """
+        if self.opening is None:
+            return
+        with self.cursor() as cursor:
+            cursor.execute(self.opening.encode())
+            cursor.nextset()  # after the result of BEGIN
+            row = cursor.fetchone()
+            if self.must_accept_writes and row is not None and row[0] in (True, "on"):
+                raise ReadOnlyServer(_why_read_only(cursor))
 
     def wait(self, gen: Any, *args: Any, **how: Any) -> Any:
         """See psycopg.Connection. Raises NoAnswer, and closes the connection, when the server stays silent."""
@@ -139,6 +171,39 @@ class Session(psycopg.Connection[tuple[Any, ...]]):
         except psycopg.Error:
             pass
         return True
+
+
+class Cursor(psycopg.Cursor[tuple[Any, ...]]):
+    """A cursor whose description is cheap: SQLAlchemy reads the names and types of the columns of every result, and
+    psycopg's own objects for them take longer than the rows of most.
+    """
+
+    @property
+    def description(self) -> Any:
+        """The columns as DB-API tuples of a name, a type and five times None; None without a result."""
+        result = self.pgresult
+        if result is None or result.status != ExecStatus.TUPLES_OK:
+            return super().description
+        return [(name, result.ftype(i), *_UNKNOWN) for i, name in enumerate(self._names(result))]
+
+    def _names(self, result: PGresult) -> list[str]:
+        names = [result.fname(i) for i in range(result.nfields)]
+        return [(name or b"").decode() for name in names]
+
+
+class Dialect(PGDialect_psycopg):
+    """SQLAlchemy's dialect for sessions that begin transactions themselves."""
+
+    supports_statement_cache = True
+
+    def do_begin(self, dbapi_connection: PoolProxiedConnection) -> None:
+        """See sqlalchemy.engine.Dialect."""
+        session = dbapi_connection.driver_connection
+        if isinstance(session, Session):
+            session.begin()
+
+
+registry.register("postgresql.opsconsole", __name__, Dialect.__name__)
 
 
 class StoredText(StrDumperUnknown):
@@ -199,7 +264,6 @@ def open_session(parameters: Mapping[str, Any], waits: Waits, *, limit: float | 
             session.adapters.register_dumper(str, StoredText if is_complete else AsciiText)
         session.autocommit = True
         session.execute(_SETTINGS)
-        session.autocommit = False
     except BaseException:
         session.close()
         raise
@@ -214,15 +278,16 @@ def first_statement(
     lock_seconds: float | None = None,
     by_key: bool = False,
 ) -> str:
-    """The first statement of a transaction: sets its limits and its search path, and returns whether the server refuses
-    writes: `on` or True. A transaction that only reads refuses them itself, so there it returns whether the server is a
-    standby. A wait for a lock ends after `lock_seconds`, otherwise after half of the `limit`. With `by_key` its plans
-    prefer indexes.
+    """The first statements of a transaction, sent at once: they begin it, set its limits and its search path, and the
+    query returns whether the server refuses writes: `on` or True. With `only_reads` the transaction is a snapshot and
+    refuses them itself, so there the query returns whether the server is a standby. A wait for a lock ends after
+    `lock_seconds`, otherwise after half of the `limit`. With `by_key` its plans prefer indexes.
     """
+    begin = f"BEGIN ISOLATION LEVEL {'REPEATABLE READ READ ONLY' if only_reads else 'READ COMMITTED'}; "
     then = f"; SET LOCAL search_path TO {search_path}" if search_path else ""
     then += f"; SET LOCAL random_page_cost = {BY_KEY_PAGE_COST}" if by_key else ""
     if limit is None and not only_reads:
-        return f"SHOW transaction_read_only{then}"  # no query: jobs may still choose their isolation level
+        return f"{begin}SHOW transaction_read_only{then}"  # no query: jobs may still choose their isolation level
     columns = ["pg_is_in_recovery()" if only_reads else "current_setting('transaction_read_only') = 'on'"]
     if limit is not None:
         # The last one: a process that vanished inside a transaction must not keep its locks.
@@ -232,9 +297,16 @@ def first_statement(
             "idle_in_transaction_session_timeout": limit,
         }
         columns += [f"set_config('{name}', '{seconds * 1000:.0f}', true)" for name, seconds in limits.items()]
-    return f"SELECT {', '.join(columns)}{then}"
+    return f"{begin}SELECT {', '.join(columns)}{then}"
 
 
 def silence_limit(statement_seconds: float | None) -> float | None:
     """How long to wait for an answer: somewhat longer than the server takes to cancel the statement."""
     return None if statement_seconds is None else 1.2 * statement_seconds
+
+
+def _why_read_only(cursor: psycopg.Cursor[tuple[Any, ...]]) -> str:
+    """Why the server accepts no writes. Raises psycopg.Error."""
+    row = cursor.execute("SELECT pg_is_in_recovery()").fetchone()
+    why = "is a standby" if row is not None and row[0] else "has default_transaction_read_only on"
+    return f"the server {why} and accepts no writes"
