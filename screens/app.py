@@ -176,7 +176,7 @@ class ConsoleApp(PageStack):
             self._quit_flow.poll()
         if (page := self.front_page) and not page.is_up_to_date():
             with self._contained("drawing the page"):
-                page.repaint()
+                page.follow()
 
     async def run_action(
         self,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Any, Protocol, cast, runtime_checkable
 
 from rich.color import ColorSystem
@@ -10,12 +12,14 @@ from rich.console import COLOR_SYSTEMS, Console, RenderableType
 from rich.control import Control
 from rich.text import Text
 from textual import events
-from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
+from textual._compositor import ChopsUpdate, Compositor, CompositorUpdate, LayoutUpdate
 from textual._parser import Read1
 from textual._xterm_parser import XTermParser
 from textual.app import App
 from textual.driver import Driver
+from textual.geometry import Region
 from textual.screen import Screen
+from textual.strip import Strip
 from textual.widget import Widget
 
 from screens.pen import Pen
@@ -65,6 +69,68 @@ class ChangedCells(CompositorUpdate):
                     output.append(Control.move_to(start, y).segment.text)
                     output.append(pen.write(strip.crop(start - x, stop - x)))
         return "".join([*output, pen.end()])
+
+
+class LineCompositor(Compositor):
+    """Renders the lines that changed: Textual renders every line of every widget in the box around all changes, which
+    the clock at the top and a countdown at the bottom stretch over the whole page.
+    """
+
+    def render_partial_update(self) -> ChopsUpdate | None:
+        """What is sent to the terminal; None when nothing has changed."""
+        regions = self._dirty_regions.copy()
+        self._dirty_regions.clear()
+        if not regions:
+            return None
+        cuts = self.cuts
+        spans = [span for span in self._regions_to_spans(regions) if 0 <= span[0] < len(cuts)]
+        changed = _ranges(spans)
+        chops: list[dict[int, Strip | None]] = [
+            dict.fromkeys(line_cuts[:-1]) if y in changed else {} for y, line_cuts in enumerate(cuts)
+        ]
+        for widget, (region, clip) in self.visible_widgets.items():  # those in front come first
+            shown = region.intersection(clip)
+            missing = [
+                y for y in shown.line_range if y in changed and _is_missing(chops[y], cuts[y], shown, changed[y])
+            ]
+            for first, last in _runs(missing):
+                crop = Region(shown.x - region.x, first - region.y, shown.width, last - first + 1)
+                for y, strip in enumerate(widget.render_lines(crop), first):
+                    places = [cut for cut in cuts[y] if shown.x <= cut <= shown.right]
+                    parts = strip.divide([cut - shown.x for cut in places[1:]])
+                    chops[y].update(
+                        (cut, part) for cut, part in zip(places, parts, strict=False) if chops[y][cut] is None
+                    )
+        return ChopsUpdate(chops, spans, [line_cuts[1:] for line_cuts in cuts])
+
+
+def _ranges(spans: Iterable[tuple[int, int, int]]) -> dict[int, tuple[int, int]]:
+    """By line the first changed cell, and the one behind the last."""
+    found: dict[int, tuple[int, int]] = {}
+    for y, first, last in spans:
+        start, end = found.get(y, (first, last))
+        found[y] = min(start, first), max(end, last)
+    return found
+
+
+def _is_missing(chops: dict[int, Strip | None], cuts: list[int], shown: Region, changed: tuple[int, int]) -> bool:
+    """Whether a changed part of a line is still to be rendered by a widget."""
+    first, last = max(shown.x, changed[0]), min(shown.right, changed[1])
+    return first < last and any(start < last and end > first and chops[start] is None for start, end in pairwise(cuts))
+
+
+def _runs(lines: list[int]) -> Iterator[tuple[int, int]]:
+    """The first and the last of lines that follow each other."""
+    start = 0
+    for end in range(1, len(lines) + 1):
+        if end == len(lines) or lines[end] != lines[end - 1] + 1:
+            yield lines[start], lines[end - 1]
+            start = end
+
+
+def paint_lines(screen: Screen[Any]) -> None:
+    """Makes a screen render changed lines only."""
+    screen._compositor = LineCompositor()
 
 
 class KeyParser(XTermParser):
@@ -153,4 +219,4 @@ class BaseApp(App[None]):
         self._close_messages_no_wait()
 
 
-__all__ = ["BaseApp", "ChangedCells", "KeyParser", "WholeLines", "free_strips"]
+__all__ = ["BaseApp", "ChangedCells", "KeyParser", "LineCompositor", "WholeLines", "free_strips", "paint_lines"]

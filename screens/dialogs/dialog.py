@@ -17,7 +17,7 @@ from screens.host import Answer, Host
 from screens.keymap import bind, first_key
 from screens.panels import command_list
 from screens.panels.questions import CANCEL, Question
-from screens.textual_private import free_strips
+from screens.textual_private import free_strips, paint_lines
 from screens.widgets.area import Area
 from screens.widgets.contained import OWN_EVENTS, ContainedDrawing, contained, name_of
 from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, line, text, width, wrapped
@@ -47,6 +47,7 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
 
     def __init__(self, host: Host, buttons: Sequence[str] = ("OK", CANCEL), *, button: int = 0) -> None:
         super().__init__()
+        paint_lines(self)
         self.host = host
         self.buttons = buttons
         self.button = button

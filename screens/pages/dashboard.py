@@ -15,6 +15,7 @@ from screens.exports import Table
 from screens.host import Host
 from screens.keymap import bind
 from screens.pages.alert_actions import AlertActionsPage
+from screens.pages.quiet import QuietPage
 from screens.pages.row_details import RowDetails
 from screens.pages.run_actions import CHOOSE
 from screens.panels import (
@@ -32,6 +33,7 @@ from screens.panels import (
     why,
 )
 from screens.panels.dashboard import BOARD, LARGE, WITH_ROWS, PanelName
+from screens.panels.facts import Facts
 from screens.panels.plan import Gap
 from screens.panels.view import Key, View
 from screens.panels.why import Question
@@ -42,11 +44,12 @@ USUAL_JOBS = 18
 """The first frame has room for this many jobs, so that the panels stay where they are when the jobs arrive."""
 
 
-class Dashboard(AlertActionsPage):
+class Dashboard(QuietPage, AlertActionsPage):
     """Panels of the Snapshot, with a cursor over the rows of jobs, runs and findings. It starts on the worst finding
     and stays there, whichever that is, until it is moved.
     """
 
+    WITH_REDIS: ClassVar[frozenset[str]] = frozenset({PanelName.REDIS})
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("up", "move(-1)", "row above"),
         bind("down", "move(1)", "row below"),
@@ -63,6 +66,7 @@ class Dashboard(AlertActionsPage):
         super().__init__(host)
         self._keys: list[Key] = []
         self._is_moved = False
+        self._settled: Facts | None = None
         self._order: tuple[PanelName, ...] = ()
         self._details = RowDetails(host, self.repaint)
 
@@ -86,6 +90,7 @@ class Dashboard(AlertActionsPage):
 
     def on_mount(self) -> None:
         """Shows the Snapshot that arrived before there were panels."""
+        self._settled = None
         self.show(self.host.snapshot)
 
     def on_resize(self, event: events.Resize) -> None:
@@ -101,9 +106,12 @@ class Dashboard(AlertActionsPage):
 
     def show(self, snapshot: Snapshot) -> None:
         """Keeps the cursor on its row, wherever the row is now."""
-        self._settle()
-        self._load()
-        self.repaint()
+        current = self.facts(self.view())
+        if current != self._settled:
+            self._settle()
+            self._load()
+            self._settled = self.facts(self.view())
+        self.follow()
 
     def presence_name(self) -> str:
         """This page."""

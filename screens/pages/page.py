@@ -23,7 +23,7 @@ from screens.keymap import bind, key_names, readable, rebound_key
 from screens.panels import questions
 from screens.panels.top_line import top_line, verdict
 from screens.panels.view import Key, View
-from screens.textual_private import free_strips
+from screens.textual_private import free_strips, paint_lines
 from screens.widgets.area import Area
 from screens.widgets.contained import OWN_EVENTS, ContainedDrawing, contained, name_of
 from screens.widgets.lines import Drawing, Line, Piece, crop, ends, fill, line, text, width
@@ -60,6 +60,7 @@ class Page(Screen[None]):
 
     def __init__(self, host: Host) -> None:
         super().__init__()
+        paint_lines(self)
         self.host = host
         self.notice: Piece = Piece("")
         self.cursor: Key | None = None
@@ -131,7 +132,7 @@ class Page(Screen[None]):
 
     def show(self, snapshot: Snapshot) -> None:
         """Called when a new Snapshot has arrived."""
-        self.repaint()
+        self.follow()
 
     def show_notice(self, message: str, style: str = "") -> None:
         """Replaces the notice."""
@@ -141,6 +142,10 @@ class Page(Screen[None]):
     def is_up_to_date(self) -> bool:
         """Whether it was drawn less than a second ago: clocks and countdowns need nothing."""
         return time.monotonic() - self._drawn_at < FRESH_SECONDS
+
+    def follow(self) -> None:
+        """Draws what a new Snapshot, or the time, may have changed."""
+        self.repaint()
 
     def repaint(self) -> None:
         """Draws the page again; only cells that have changed are sent to the terminal."""

@@ -11,7 +11,7 @@ from opsconsole.authoring.run import Run, RunState
 from opsconsole.core import humanize
 from opsconsole.service.snapshot import FindingKind, JobHistory, Pause, Work
 from screens.panels.job_states import JobState, Rank, counts, keys_of, next_of, worst_first
-from screens.panels.remembered import remembered
+from screens.panels.remembered import RememberedRows, remembered
 from screens.panels.running import share
 from screens.panels.success import LAST, bars
 from screens.panels.view import Key, View, empty, fitted, marked, stale
@@ -28,12 +28,15 @@ HEADER_ROWS = 1
 
 
 class Column(NamedTuple):
-    """A column of the table, between the job and the key that fixes it. Numbers are on the right."""
+    """A column of the table, between the job and the key that fixes it. Numbers are on the right; what `moves` also
+    depends on the time.
+    """
 
     title: str
     cells: int
     draw: Callable[[View, JobState], Line]
     is_number: bool = False
+    moves: bool = False
 
 
 def title(view: View, states: Sequence[JobState]) -> tuple[Line, Line]:
@@ -91,6 +94,10 @@ def _longest_name(states: Sequence[JobState]) -> int:
     return max(len(state.name) for state in states)
 
 
+_rows: RememberedRows[Line] = RememberedRows()
+"""Most rows stay the same from one second to the next."""
+
+
 class Table:
     """Rows of jobs in columns that fit into `cells`."""
 
@@ -111,19 +118,29 @@ class Table:
 
     def row(self, state: JobState) -> Line:
         """One job."""
+        moving = [fill(each.draw(self._view, state), each.cells) for each in self._columns if each.moves]
+        offered, is_marked = self._view.offer(state.fix), state.key == self._view.cursor
+        inputs = (state, self._names[state.name], self._name, moving, offered, is_marked, self._cells)
+        return _rows.row(state.name, inputs, lambda: self._drawn(state, moving, offered, is_marked=is_marked))
+
+    def _drawn(
+        self, state: JobState, moving: Sequence[Line], offered: tuple[str, str] | None, *, is_marked: bool
+    ) -> Line:
         pieces: list[Piece] = [
             Piece(" "),
             Piece(f"{state.symbol.char} ", state.symbol.style),
             left(f"{state.symbol.word} ", STATE - 2, state.symbol.style),
         ]
         parts: list[Line] = [(left(self._names[state.name], self._name, "strong"),)]
-        parts += [fill(each.draw(self._view, state), each.cells) for each in self._columns]
+        drawn = iter(moving)
+        parts += [
+            next(drawn) if each.moves else fill(each.draw(self._view, state), each.cells) for each in self._columns
+        ]
         for part in parts:
             pieces += [*part, Piece("  ")]
-        offered = self._view.offer(state.fix)
         fix = line(Piece(offered[0], "key"), Piece(f" {offered[1]}", "quiet")) if offered else EMPTY
         whole = fill((*pieces, *fix), self._cells)
-        return marked(whole, self._cells) if state.key == self._view.cursor else whole
+        return marked(whole, self._cells) if is_marked else whole
 
 
 def _spaced(parts: Sequence[Piece], start: Sequence[Piece]) -> Line:
@@ -273,9 +290,9 @@ def _number(_view: View, state: JobState) -> Line:
 NEXT, LAST_RUN, RATE, USUAL, WORDS, NUMBER = 12, 16, 5, 7, 26, 8
 FIX = 10
 COLUMNS = (
-    Column("next", NEXT, _next),
+    Column("next", NEXT, _next, moves=True),
     Column("schedule", WORDS, _words),
-    Column("last, UTC", LAST_RUN, _last),
+    Column("last, UTC", LAST_RUN, _last, moves=True),
     Column("run", NUMBER, _number, is_number=True),
     Column("24 h", RATE, _rate(lambda history: history.rates.day), is_number=True),
     Column("7 d", RATE, _rate(lambda history: history.rates.week), is_number=True),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Generic, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+MOST_ROWS = 500
+"""More rows are not kept: a page shows fewer."""
 
 
 def remembered(compute: Callable[P, T]) -> Callable[P, T]:
@@ -27,3 +29,20 @@ def remembered(compute: Callable[P, T]) -> Callable[P, T]:
         return result
 
     return last
+
+
+class RememberedRows(Generic[T]):
+    """Keeps the last drawing of each row by its name."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[object, T]] = {}
+
+    def row(self, name: str, inputs: object, draw: Callable[[], T]) -> T:
+        """What `draw` returned for these inputs, or returns now."""
+        kept = self._kept.get(name)
+        if kept is not None and kept[0] == inputs:
+            return kept[1]
+        if len(self._kept) >= MOST_ROWS:
+            self._kept.clear()
+        self._kept[name] = inputs, (drawn := draw())
+        return drawn

@@ -61,6 +61,11 @@ class Panel(Lines, Generic[View]):
         """The rows that are shown."""
         return [row for row in dict.fromkeys(self._rows) if row is not None]
 
+    @property
+    def drawing(self) -> Drawing:
+        """What is shown."""
+        return self._top
+
     def show_drawing(self, drawing: Drawing) -> None:
         """Replaces what is shown; cells that stay the same are not painted again."""
         self.show(drawing.lines)
