@@ -24,11 +24,15 @@ help: ## Show this list
 demo: $(READY) ## Start the console on sample data; nothing else has to run
 	@$(BIN)/opsconsole demo $(if $(USERS),--users $(USERS)) $(ARGS)
 
+# The processes of the tests import the same files some hundred times: they are compiled once, whatever the caller's setting.
+compiled := PYTHONDONTWRITEBYTECODE=
+
 test: $(READY) ## Run the tests, in parallel; without those marked soak
-	@$(BIN)/python -m pytest -n $(or $(WORKERS),auto) --dist worksteal -m "not soak" $(ARGS)
+	@$(BIN)/python -m compileall -qq opsconsole jobs screens tests
+	@$(compiled) $(BIN)/python -m pytest -n $(or $(WORKERS),auto) --dist worksteal -m "not soak" $(ARGS)
 
 soak: $(READY) ## Run the tests that need minutes of real time (ARGS="--budget 480" stops in time)
-	@$(BIN)/python -m pytest -n $(or $(WORKERS),auto) --dist worksteal -m soak --timeout 1800 $(ARGS)
+	@$(compiled) $(BIN)/python -m pytest -n $(or $(WORKERS),auto) --dist worksteal -m soak --timeout 1800 $(ARGS)
 
 lint: $(READY) ## Check style, format and types
 	@$(BIN)/ruff check .

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -39,6 +42,35 @@ def pytest_configure(config: pytest.Config) -> None:
         # In the background, and under nohup, they are ignored, which every process would inherit; a handler is not.
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Imports a share of the test files first when several processes collect all of them.
+
+    The asserts of a file are rewritten and compiled where it is first imported, and cached: each process does its part
+    of that work and reads what the others have done, where all would do the whole of it at the same time.
+    """
+    worker: dict[str, str] | None = getattr(session.config, "workerinput", None)
+    if worker is None or session.config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
+        return
+    tests = Path(__file__).parent
+    files = sorted(
+        file.relative_to(tests.parent)
+        for file in tests.rglob("test_*.py")
+        if not file.is_relative_to(tests / "outside")
+    )
+    first, step = int(worker["workerid"].removeprefix("gw")), int(worker["workercount"])
+    for file in files[first % step :: step]:
+        with suppress(Exception, pytest.skip.Exception):  # the collection reports it
+            import_module(".".join(file.with_suffix("").parts))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Spares the garbage collector the modules and tests, which live until the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)
