@@ -60,7 +60,8 @@ pack = Pack(
     metadata=MetaData(),
 )
 '''
-HANDS = 40
+HANDS = 10
+"""Few, so that memory is level soon: it grows until 40 runs of each job are kept for judging."""
 READS = ("/api/jobs", "/api/runs?limit=20", "/api/runs/1", "/api/alerts", "/readyz", "/api/occurrences?since=1h")
 SCRAPE_SECONDS = 5
 CONNECTIONS = 40

@@ -127,6 +127,6 @@ ROUTES = (
     Route("GET", "/api/get-pre-generated-exam", get_exam, changes=True),
     Route("POST", "/api/pre-generate-exam", request_exam),
     Route("GET", "/api/pre-gen-analytics", pre_gen_analytics),
-    Route("GET", "/api/cron/generate-exams", StartRun("exams.generate"), changes=True),
+    Route("GET", "/api/cron/generate-exams", StartRun("exams.generate")),
     Route("POST", "/api/cron/generate-exams", StartRun("exams.generate")),
 )

@@ -60,7 +60,7 @@ class Route:
     """An HTTP route of a pack. `path` has its parameters in braces: `/cache/attempt-day/{user}/{date}`.
 
     `handler` is called in a thread and may raise OpsconsoleError. `changes` means that a call changes something, which
-    a viewer may not do; without it, every method but GET does.
+    a viewer may not do, and HEAD does not do; without it, every method but GET does, and StartRun and ClearCache do.
     """
 
     method: str
@@ -71,6 +71,8 @@ class Route:
     @property
     def has_effect(self) -> bool:
         """Whether a call changes something."""
+        if isinstance(self.handler, StartRun | ClearCache):
+            return True
         return self.method != "GET" if self.changes is None else self.changes
 
 

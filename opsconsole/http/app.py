@@ -7,7 +7,7 @@ import functools
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import ClientDisconnect, Request as StarletteRequest
@@ -19,7 +19,7 @@ from opsconsole.authoring.context import ExtensionContext
 from opsconsole.authoring.extensions import ClearCache, Reply, Request, Route, StartRun
 from opsconsole.cache.reads import Reads
 from opsconsole.core.database import reason
-from opsconsole.core.errors import BadSettings, OpsconsoleError
+from opsconsole.core.errors import BadSettings, NotAllowed, OpsconsoleError
 from opsconsole.core.settings import Actor, Role
 from opsconsole.core.text import safe
 from opsconsole.http import events, health, openapi, pack_routes, requests
@@ -32,7 +32,7 @@ from opsconsole.http.request_guard import Client, RequestGuard
 from opsconsole.http.responses import FAILED, Document, Stream, answered, encode, error_reply, response
 from opsconsole.http.runs import TRIGGER
 from opsconsole.http.threads import Threads
-from opsconsole.rules.actions import check_actor
+from opsconsole.rules.actions import Verb, check_actor
 from opsconsole.service.service import Service
 
 log = logging.getLogger(__name__)
@@ -52,6 +52,15 @@ ROUTE = "opsconsole.route"
 
 Handler = Callable[[Request, Call], Awaitable[Reply | Document | Stream]]
 """Handles a request, and the call that it is part of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """What a method of a path does. A viewer may not use one that `has_effect`; with `verb` the attempt is recorded."""
+
+    handle: Handler
+    has_effect: bool = False
+    verb: Verb | None = None
 
 
 class App:
@@ -124,27 +133,31 @@ class App:
     def _load(self, catalog: Catalog) -> None:
         """Makes the routes of a catalog's packs. Raises BadSettings and changes nothing when they conflict."""
         resources = pack_routes.resources_for(self._service, catalog)
-        paths: dict[str, dict[str, Handler]] = {
-            HEALTH: {"GET": self._healthz},
-            "/readyz": {"GET": self._readyz},
-            "/metrics": {"GET": self._metrics_text},
-            "/openapi.json": {"GET": self._openapi},
-            events.PATH: {"GET": self._follow_events},
+        paths: dict[str, dict[str, Method]] = {
+            HEALTH: {"GET": Method(self._healthz)},
+            "/readyz": {"GET": Method(self._readyz)},
+            "/metrics": {"GET": Method(self._metrics_text)},
+            "/openapi.json": {"GET": Method(self._openapi)},
+            events.PATH: {"GET": Method(self._follow_events)},
         }
         for operation in OPERATIONS:
-            paths.setdefault(operation.path, {})[operation.method] = functools.partial(self._operate, operation)
+            handle = functools.partial(self._operate, operation)
+            method = Method(handle, has_effect=operation.method != "GET", verb=operation.verb)
+            paths.setdefault(operation.path, {})[operation.method] = method
         problems: list[str] = []
         for pack in catalog.packs:
             context = pack_routes.context_for(self._service, catalog, pack, resources)
             for route in pack.routes:
                 problems += pack_routes.problems(pack, route, paths)
-                paths.setdefault(route.path, {})[route.method] = functools.partial(self._pack_route, route, context)
+                handle = functools.partial(self._pack_route, route, context)
+                method = Method(handle, has_effect=route.has_effect, verb=pack_routes.verb(route))
+                paths.setdefault(route.path, {})[route.method] = method
         if problems:
             resources.close()
             raise BadSettings(problems)
         # Paths without parameters come first: /api/runs/retry is no run.
         ordered = sorted(paths.items(), key=lambda each: "{" in each[0])
-        routes = [StarletteRoute(path, _Endpoint(path, handlers)) for path, handlers in ordered]
+        routes = [StarletteRoute(path, _Endpoint(path, methods, self._refuse_viewer)) for path, methods in ordered]
         self._resources = resources
         self._document = encode(Reply(openapi.document(OPERATIONS, catalog.packs, openapi.PLAIN)))
         self._router = Router(routes, redirect_slashes=False, default=_not_found)
@@ -169,7 +182,12 @@ class App:
         fields = read_fields(operation.request, request, in_body=operation.method != "GET")
         if operation.check is not None:
             operation.check(call, fields)
-        if operation.verb is not None:
+        preview = operation.preview
+        if preview is not None and not call.is_viewers:
+            found = await self._slow_threads.run(lambda: preview(call, fields))
+            if found is not None:
+                return answered(found, operation.status)
+        if operation.verb is not None and not operation.slow:
             answer = await self._commanding.answer(call.actor, lambda: _sent(operation.handler(call, fields)))
         else:
             threads = self._slow_threads if operation.slow else self._service_threads
@@ -188,6 +206,15 @@ class App:
             check_actor(f"{route.method} {route.path}", call.actor)
         return await self._pack_threads.run(lambda: encode(handler(context, request)))
 
+    async def _refuse_viewer(self, verb: Verb | None, path: str, call: Call) -> Reply:
+        """The reply to a viewer whose request is invalid as well, which is recorded without what is invalid."""
+        try:
+            if verb is not None:
+                await self._service_threads.run(lambda: call.commands.send(verb, path, {}))
+        except OpsconsoleError as error:
+            return error_reply(error)
+        return error_reply(NotAllowed(path))
+
 
 def _sent(result: Answer | Sent) -> Sent:
     assert isinstance(result, Sent)  # noqa: S101 - what the handler of an operation with a verb returns
@@ -202,22 +229,31 @@ def _answer(result: Answer | Sent) -> Answer:
 class _Endpoint:
     """One path with its methods, as an ASGI application."""
 
-    def __init__(self, path: str, handlers: Mapping[str, Handler]) -> None:
-        self._path, self._handlers = path, handlers
+    def __init__(
+        self,
+        path: str,
+        methods: Mapping[str, Method],
+        refuse_viewer: Callable[[Verb | None, str, Call], Awaitable[Reply]],
+    ) -> None:
+        self._path, self._refuse_viewer = path, refuse_viewer
+        self._methods = dict(methods)
+        if "GET" in methods and not methods["GET"].has_effect:
+            self._methods["HEAD"] = methods["GET"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope[ROUTE] = self._path
-        method = "GET" if scope["method"] == "HEAD" else scope["method"]
-        handler = self._handlers.get(method)
-        if handler is None:
-            allowed = ", ".join(sorted(self._handlers))
+        name, shown = scope["method"], safe(scope["path"], 200)
+        method = self._methods.get(name)
+        if method is None:
+            allowed = ", ".join(sorted(self._methods))
             refusal = Reply.error(405, "method_not_allowed", f"use {allowed} for this path")
             await response(refusal, {"allow": allowed})(scope, receive, send)
             return
+        call: Call = scope[CALL]
         try:
             request = StarletteRequest(scope, receive)
-            call = replace(scope[CALL], key=requests.idempotency_key(request))
-            reply = await handler(await requests.read(request), call)
+            call = replace(call, key=requests.idempotency_key(request))
+            reply = await method.handle(await requests.read(request), call)
             if isinstance(reply, Stream):
                 await reply.serve(scope, receive, send)
                 return
@@ -225,17 +261,17 @@ class _Endpoint:
             return
         except OpsconsoleError as error:
             reply = error_reply(error)
+            if reply.status < 500 and not isinstance(error, NotAllowed) and method.has_effect and call.is_viewers:
+                reply = await self._refuse_viewer(method.verb, shown, call)
         except SQLAlchemyError as error:
             # The error's own text contains the statement and its parameters.
-            log.error("http: %s %s failed: %s", method, safe(scope["path"], 200), reason(error))
+            log.error("http: %s %s failed: %s", name, shown, reason(error))
             reply = FAILED
         except Exception as error:
-            log.exception(
-                "http: %s %s failed: %s: %s", method, safe(scope["path"], 200), type(error).__name__, safe(error, 200)
-            )
+            log.exception("http: %s %s failed: %s: %s", name, shown, type(error).__name__, safe(error, 200))
             reply = FAILED
         if isinstance(reply, Reply) and reply.status == 504:
-            log.warning("http: %s %s has not answered in time; its thread is busy", method, safe(scope["path"], 200))
+            log.warning("http: %s %s has not answered in time; its thread is busy", name, shown)
         await response(reply)(scope, receive, send)
 
 

@@ -153,6 +153,7 @@ OPERATIONS: tuple[AnyOperation, ...] = (
         answer=BackfillAnswer,
         handler=plan,
         status=201,
+        verb=Verb.PLAN_BACKFILL,
         slow=True,
     ),
     Operation(

@@ -109,7 +109,7 @@ def clear_keys(call: Call, request: ClearRequest) -> Sent:
 
 
 def cancel_clearing(call: Call, request: CancelClearingRequest) -> Sent:
-    """Stops a clearing. What it has cleared stays cleared."""
+    """Stops a clearing. What it has cleared stays cleared. 409 when none is running, or that command is none."""
     return done(call.commands.cancel_clearing(request.command))
 
 

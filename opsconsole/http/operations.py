@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Meta, Struct
 
 from opsconsole.core.bounds import MAX_ID, MAX_NOTE
-from opsconsole.core.settings import Actor
+from opsconsole.core.settings import Actor, Role
 from opsconsole.rules.actions import Verb
 from opsconsole.service.alerts import Alerts
 from opsconsole.service.backfills import Backfills
@@ -53,6 +53,11 @@ class Call:
     service: Service
     actor: Actor
     key: str | None = None
+
+    @property
+    def is_viewers(self) -> bool:
+        """Whether the actor may only view."""
+        return self.actor.role is not Role.OPERATOR
 
     def zone(self, job: str | None) -> ZoneInfo:
         """The zone of times without one: the job's, and UTC without a job."""
@@ -105,7 +110,8 @@ class Operation(Generic[R]):
     """A route. Fields of `request` that are in the path are taken from there; the others from the query of a GET, and
     from the body of a POST. An operation with a `verb` is a command: it waits for a leader, and only operators may
     request it, as every POST. `check` does no I/O: it
-    raises at once what needs no leader. A `slow` one has threads of its own.
+    raises at once what needs no leader. `preview` may answer in place of a command, when nothing is to be done.
+    A `slow` one has threads of its own, and this process carries it out, without a leader.
     """
 
     method: str
@@ -117,6 +123,7 @@ class Operation(Generic[R]):
     status: int = 200
     verb: Verb | None = None
     check: Callable[[Call, R], object] | None = None
+    preview: Callable[[Call, R], Answer | None] | None = None
     slow: bool = False
 
     @property

@@ -11,13 +11,14 @@ from starlette.routing import Route as StarletteRoute
 
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.context import SHORT_SECONDS, ExtensionContext, Resources
-from opsconsole.authoring.extensions import Reply, Request, Route
+from opsconsole.authoring.extensions import ClearCache, Reply, Request, Route, StartRun
 from opsconsole.authoring.pack import Pack
 from opsconsole.cache.filters import ClearFilter
 from opsconsole.core.errors import OpsconsoleError
 from opsconsole.core.settings import Role
 from opsconsole.http.operations import Answer, Call, Sent
 from opsconsole.http.responses import HttpError
+from opsconsole.rules.actions import Verb
 from opsconsole.service.service import Service
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -76,6 +77,17 @@ def _conditions(service: Service, body: Any, fields: Mapping[str, str]) -> Clear
         except OpsconsoleError as error:
             raise HttpError(400, "bad_field", error.sentence, name) from error
     return ClearFilter(**{fields[name]: value for name, value in given.items()})
+
+
+def verb(route: Route) -> Verb | None:
+    """The command that a route requests, if it is one."""
+    match route.handler:
+        case StartRun():
+            return Verb.TRIGGER
+        case ClearCache():
+            return Verb.CLEAR
+        case _:
+            return None
 
 
 def problems(pack: Pack, route: Route, taken: Mapping[str, Mapping[str, object]]) -> Iterator[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
+import msgspec
 from msgspec import Meta, Struct
 
 from opsconsole.authoring.run import RunState, Trigger
@@ -30,7 +31,7 @@ Query = Annotated[
 Cursor = Annotated[str, Meta(max_length=50, pattern=r"^[0-9]+\.[0-9]+$", description="`next` of the page before")]
 
 
-class RunsRequest(Struct, frozen=True, forbid_unknown_fields=True):
+class RunsFilter(Struct, frozen=True, forbid_unknown_fields=True):
     """Which runs: those that meet every condition."""
 
     q: Query = ""
@@ -40,6 +41,32 @@ class RunsRequest(Struct, frozen=True, forbid_unknown_fields=True):
     by: Name | None = None
     since: PastTime | None = None
     until: PastTime | None = None
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """Those that are given, as JSON."""
+        names = RunsFilter.__struct_fields__
+        return {name: msgspec.to_builtins(value) for name in names if (value := getattr(self, name))}
+
+    def search(self, call: Call) -> RunSearch:
+        """The runs that are meant. Raises HttpError, BadRunSearch, UnknownJob."""
+        service, now, zone = call.service, call.service.now(), call.zone(self.job)
+        only = RunSearch(
+            jobs=(service.catalog.find(self.job).name,) if self.job else None,
+            states=self.state or None,
+            triggers=self.trigger or None,
+            person=self.by,
+            since=past_time("since", self.since, zone, now),
+            until=past_time("until", self.until, zone, now),
+        )
+        check_order(only.since, only.until)
+        typed = service.history.parsed(self.q, me=call.actor.name) if self.q.strip() else RunSearch()
+        return typed.limited_to(only)
+
+
+class RunsRequest(RunsFilter, frozen=True, forbid_unknown_fields=True):
+    """Which runs: those that meet every condition."""
+
     before: Number | None = None
     limit: Limit = 50
 
@@ -102,20 +129,7 @@ class LogAnswer(Answer, frozen=True, kw_only=True):
 
 def list_runs(call: Call, request: RunsRequest) -> RunsAnswer:
     """Runs, newest first, in pages."""
-    service, now = call.service, call.service.now()
-    zone = call.zone(request.job)
-    only = RunSearch(
-        jobs=(service.catalog.find(request.job).name,) if request.job else None,
-        states=request.state or None,
-        triggers=request.trigger or None,
-        person=request.by,
-        since=past_time("since", request.since, zone, now),
-        until=past_time("until", request.until, zone, now),
-    )
-    check_order(only.since, only.until)
-    typed = service.history.parsed(request.q, me=call.actor.name) if request.q.strip() else RunSearch()
-    search = typed.limited_to(only)
-    found = service.history.select(search, before=request.before, limit=request.limit)
+    found = call.service.history.select(request.search(call), before=request.before, limit=request.limit)
     return RunsAnswer(
         runs=tuple(run_document(run) for run in found.runs),
         next=found.next_before,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct, field
 
-from opsconsole.authoring.run import RunFilter, RunState, Selection
-from opsconsole.http.fields import check_order, past_time
+from opsconsole.authoring.run import RunState, Selection
+from opsconsole.core.humanize import count
 from opsconsole.http.operations import (
     Answer,
     AnyOperation,
@@ -17,11 +18,11 @@ from opsconsole.http.operations import (
     Note,
     Number,
     Operation,
-    PastTime,
     Sent,
     done,
 )
 from opsconsole.http.responses import HttpError
+from opsconsole.http.run_lists import RunsFilter
 from opsconsole.rules.actions import Verb
 from opsconsole.service.documents import Document
 
@@ -30,6 +31,9 @@ Day = Annotated[str, Meta(max_length=40, description="A day of the window's data
 
 Params = Annotated[dict[str, Any], Meta(description="Parameters that the job declares; /api/jobs lists them")]
 
+
+MAX_RUNS = 10_000
+"""Matching runs that are counted and changed at once."""
 
 Numbers = Annotated[tuple[Number, ...], Meta(min_length=1, max_length=1000)]
 
@@ -65,20 +69,49 @@ class RetryRequest(Struct, frozen=True, forbid_unknown_fields=True):
     all_items: bool = field(default=False, name="all")
 
 
-class RetryMatchingRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which runs are repeated: those that meet every condition and have no retry yet."""
+class SelectedRuns(RunsFilter, frozen=True, forbid_unknown_fields=True):
+    """Which runs: exactly `runs`, or those that match the other fields, as in /api/runs. These are only counted, unless
+    `dry_run` is false.
+    """
 
-    job: Name | None = None
-    state: tuple[RunState, ...] = ()
-    since: PastTime | None = None
-    until: PastTime | None = None
+    runs: Numbers | None = None
+    dry_run: bool | None = None
+
+    @property
+    def only_counts(self) -> bool:
+        """Whether nothing is requested."""
+        return self.runs is None if self.dry_run is None else self.dry_run
+
+    def check(self) -> None:
+        """Raises HttpError unless the fields select either some runs or those that match something."""
+        if self.runs is None and not self.conditions:
+            fields = ", ".join(RunsFilter.__struct_fields__)
+            raise HttpError(400, "missing", f"give runs, or at least one of {fields}", "q")
+        if self.runs is not None and self.conditions:
+            raise HttpError(400, "bad_body", "give runs or a filter, not both", "runs")
+
+
+class RetryRunsRequest(SelectedRuns, frozen=True, forbid_unknown_fields=True):
+    """Which runs are repeated: exactly `runs`, or those that match the other fields, as in /api/runs, ended without
+    success, and have no retry yet. Those that match are only counted, unless `dry_run` is false.
+    """
+
     all_items: bool = field(default=False, name="all")
 
 
-class RunsQueuedAnswer(Answer, frozen=True, kw_only=True):
-    """The runs that were created."""
+class CancelRunsRequest(SelectedRuns, frozen=True, forbid_unknown_fields=True):
+    """Which runs end: exactly `runs`, or those that match the other fields, as in /api/runs, and have not ended. Those
+    that match are only counted, unless `dry_run` is false.
+    """
 
-    command: int
+    force: bool = False
+    note: Note = ""
+
+
+class SelectedRunsAnswer(Answer, frozen=True, kw_only=True):
+    """The runs that were created or that end; those that were counted, the `command` being null, after a dry run."""
+
+    command: int | None
     message: str
     runs: tuple[int, ...]
 
@@ -89,22 +122,6 @@ class CancelRequest(Struct, frozen=True, forbid_unknown_fields=True):
     run: Number
     force: bool = False
     note: Note = ""
-
-
-class CancelRunsRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which runs end: exactly these, as /api/runs lists them. Those that have ended by then are left out."""
-
-    runs: Numbers
-    force: bool = False
-    note: Note = ""
-
-
-class RunsEndedAnswer(Answer, frozen=True, kw_only=True):
-    """The runs that end."""
-
-    command: int
-    message: str
-    runs: tuple[int, ...]
 
 
 def trigger(call: Call, request: TriggerRequest) -> Sent:
@@ -118,18 +135,23 @@ def retry(call: Call, request: RetryRequest) -> Sent:
     return queued(call, call.commands.retry(request.run, everything=request.all_items))
 
 
-def retry_matching(call: Call, request: RetryMatchingRequest) -> Sent:
-    """Repeats every run that matches and has no retry yet."""
-    if not (request.job or request.state or request.since or request.until):
-        raise HttpError(400, "missing", "give at least one of job, state, since and until", "job")
-    zone, now = call.zone(request.job), call.service.now()
-    since, until = past_time("since", request.since, zone, now), past_time("until", request.until, zone, now)
-    check_order(since, until)
-    matching = RunFilter(request.job, request.state, since, until)
-    command = call.commands.retry_matching(matching, everything=request.all_items)
-    return Sent(
-        command, lambda outcome: RunsQueuedAnswer(command=command, message=outcome.done or "", runs=outcome.runs)
+def retry_runs(call: Call, request: RetryRunsRequest) -> Sent:
+    """Repeats several runs: these, or every run that matches a filter and has no retry yet."""
+    return _several(
+        call.commands.retry_runs(_to_retry(call, request), everything=request.all_items, matching=request.conditions)
     )
+
+
+def count_retries(call: Call, request: RetryRunsRequest) -> SelectedRunsAnswer | None:
+    """The answer to a dry run."""
+    request.check()
+    return _counted("would retry", _to_retry(call, request)) if request.only_counts else None
+
+
+def _to_retry(call: Call, request: RetryRunsRequest) -> Sequence[int]:
+    if request.runs is not None:
+        return request.runs
+    return [run.id for run in call.service.history.retryable(request.search(call), limit=MAX_RUNS)]
 
 
 def cancel(call: Call, request: CancelRequest) -> Sent:
@@ -138,10 +160,31 @@ def cancel(call: Call, request: CancelRequest) -> Sent:
 
 
 def cancel_runs(call: Call, request: CancelRunsRequest) -> Sent:
-    """Ends several runs early."""
-    command = call.commands.cancel_runs(request.runs, force=request.force, note=request.note)
+    """Ends several runs early: these, or every run that matches a filter and has not ended."""
+    numbers, matching = _to_cancel(call, request), request.conditions
+    return _several(call.commands.cancel_runs(numbers, force=request.force, note=request.note, matching=matching))
+
+
+def count_cancelled(call: Call, request: CancelRunsRequest) -> SelectedRunsAnswer | None:
+    """The answer to a dry run."""
+    request.check()
+    return _counted("would cancel", _to_cancel(call, request)) if request.only_counts else None
+
+
+def _to_cancel(call: Call, request: CancelRunsRequest) -> Sequence[int]:
+    if request.runs is not None:
+        return request.runs
+    return [run.id for run in call.service.history.cancellable(request.search(call), limit=MAX_RUNS)]
+
+
+def _counted(what: str, runs: Sequence[int]) -> SelectedRunsAnswer:
+    message = f"{what} {count(len(runs), 'run')}"
+    return SelectedRunsAnswer(command=None, message=message, runs=tuple(sorted(runs)))
+
+
+def _several(command: int) -> Sent:
     return Sent(
-        command, lambda outcome: RunsEndedAnswer(command=command, message=outcome.done or "", runs=outcome.runs)
+        command, lambda outcome: SelectedRunsAnswer(command=command, message=outcome.done or "", runs=outcome.runs)
     )
 
 
@@ -181,12 +224,12 @@ OPERATIONS: tuple[AnyOperation, ...] = (
     Operation(
         method="POST",
         path="/api/runs/retry",
-        summary="Retry every run that matches",
-        request=RetryMatchingRequest,
-        answer=RunsQueuedAnswer,
-        handler=retry_matching,
-        status=202,
+        summary="Retry several runs, or every run that matches",
+        request=RetryRunsRequest,
+        answer=SelectedRunsAnswer,
+        handler=retry_runs,
         verb=Verb.RETRY,
+        preview=count_retries,
     ),
     Operation(
         method="POST",
@@ -200,10 +243,11 @@ OPERATIONS: tuple[AnyOperation, ...] = (
     Operation(
         method="POST",
         path="/api/runs/cancel",
-        summary="Cancel several runs",
+        summary="Cancel several runs, or every run that matches",
         request=CancelRunsRequest,
-        answer=RunsEndedAnswer,
+        answer=SelectedRunsAnswer,
         handler=cancel_runs,
         verb=Verb.CANCEL,
+        preview=count_cancelled,
     ),
 )

@@ -35,6 +35,7 @@ class Verb(StrEnum):
     RESUME = "resume"
     SCHEDULE = "schedule"
     RESET_SCHEDULE = "reset_schedule"
+    PLAN_BACKFILL = "plan_backfill"
     APPLY_BACKFILL = "apply_backfill"
     PAUSE_BACKFILL = "pause_backfill"
     RESUME_BACKFILL = "resume_backfill"

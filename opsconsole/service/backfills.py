@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
 
 from opsconsole.authoring.job import Job
@@ -14,8 +14,9 @@ from opsconsole.calendar.windows import Unit, Window
 from opsconsole.core.database import Connection
 from opsconsole.core.errors import Unavailable
 from opsconsole.core.settings import Actor
+from opsconsole.core.text import safe
 from opsconsole.leader import backfills as backfilling
-from opsconsole.rules import actions, backfill
+from opsconsole.rules import backfill
 from opsconsole.rules.actions import Verb
 from opsconsole.rules.backfill import OLDEST_FIRST, Only, Order, Pace, Step, StepState, WindowState, WindowStatus
 from opsconsole.rules.backfill_status import Backfill, BackfillState, StepView
@@ -30,6 +31,8 @@ from opsconsole.worker.counting import CannotCount
 PlanProgress = Callable[[str, int, int], None]
 """Called with a job's name, how many of its windows have been checked for stale items, and out of how many."""
 
+MAX_TARGET = 200
+"""Characters of the names of the jobs of a plan, in the audit trail. Its arguments have them all."""
 MANY_WINDOWS = 7
 """A backfill of more windows than this is worth a warning when their results expire."""
 PACE_RUNS = 10
@@ -145,10 +148,16 @@ class Backfills:
         progress: PlanProgress | None = None,
     ) -> int:
         """Stores a plan for these jobs' windows between two dates, both included; returns its number. With
-        `stop_on_failure` a failed window pauses the rest; `order` is part of the plan. Raises UnknownJob,
-        NotBackfillable, BadWindow, Unavailable, CannotCount, or NotAllowed for an actor who may only view.
+        `stop_on_failure` a failed window pauses the rest; `order` is part of the plan. A repeated request with the same
+        key returns the earlier plan. Raises UnknownJob, NotBackfillable, BadWindow, Unavailable, CannotCount, KeyUsed,
+        or NotAllowed for an actor who may only view, which is recorded.
         """
-        actions.check_actor(Verb.APPLY_BACKFILL, self._commands.actor)
+        dates = {"from": since.isoformat(), "to": until.isoformat()}
+        options = {"only": str(only), "stop_on_failure": stop_on_failure, **asdict(order)}
+        request = Verb.PLAN_BACKFILL, safe(", ".join(jobs), MAX_TARGET), {"jobs": list(jobs), **dates, **options}
+        earlier = self._commands.performed(*request)
+        if earlier is not None:
+            return int(earlier["backfill"])
         catalog, now = self._backend.catalog, self._backend.now()
         ordered = backfill.in_order({catalog.find(name).name: catalog.find(name) for name in jobs}.values())
         planned: list[tuple[float, int, Step]] = []
@@ -164,8 +173,9 @@ class Backfills:
                 pace = replace(pace, items=self._count_items(job, selected[-1], now))
             steps = backfill.decide(job, surveyed, only, pace)
             planned += [(direction * step.window.end.timestamp(), place, step) for step in steps]
-        with self._backend.writing() as db:
-            return backfills.add(
+
+        def store(db: Connection) -> dict[str, int]:
+            number = backfills.add(
                 db,
                 [step for _, _, step in sorted(planned, key=lambda each: each[:2])],
                 jobs=[job.name for job in ordered],
@@ -177,6 +187,9 @@ class Backfills:
                 requested_by=self._commands.actor.name,
                 at=now,
             )
+            return {"backfill": number}
+
+        return int(self._commands.perform(*request, store)["backfill"])
 
     def _survey(
         self, db: Connection, job: Job, selected: Sequence[Window], now: datetime, begins: datetime | None

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any
 
 import msgspec
 
@@ -16,7 +18,7 @@ from opsconsole.core.bounds import MAX_NOTE, json_problem, text_problem
 from opsconsole.core.database import Connection
 from opsconsole.core.errors import BadValue, NotAllowed, Refused
 from opsconsole.core.failpoints import Point, reach
-from opsconsole.core.settings import Actor
+from opsconsole.core.settings import Actor, Role
 from opsconsole.rules import actions
 from opsconsole.rules.actions import MATCHING, Verb
 from opsconsole.service.backend import Backend
@@ -26,6 +28,7 @@ from opsconsole.store import commands, runs
 from opsconsole.store.commands import Command, CommandState
 
 POLL_SECONDS = 0.05
+NO_FILTER: Mapping[str, object] = MappingProxyType({})
 SAME_TIME = timedelta(seconds=2)
 """How much two times of a repeated request may differ beyond what has passed in between."""
 
@@ -89,13 +92,17 @@ class Commands:
         matching = msgspec.to_builtins(canonical(self._backend, filter_))
         return self.send(Verb.RETRY, MATCHING, {"all": everything, "filter": matching})
 
-    def retry_runs(self, numbers: Sequence[int], *, everything: bool = False) -> int:
-        """Requests a retry of exactly these runs."""
-        return self.send(Verb.RETRY, MATCHING, {"all": everything, "runs": list(numbers)})
+    def retry_runs(
+        self, numbers: Sequence[int], *, everything: bool = False, matching: Mapping[str, object] = NO_FILTER
+    ) -> int:
+        """Requests a retry of exactly these runs; `matching` is the filter that has found them, which is recorded."""
+        return self.send(Verb.RETRY, MATCHING, {"all": everything, **_found(numbers, matching)})
 
-    def cancel_runs(self, numbers: Sequence[int], *, force: bool = False, note: str = "") -> int:
-        """Requests the end of exactly these runs, as `cancel` does for one."""
-        return self.send(Verb.CANCEL, MATCHING, {"force": force, "note": note, "runs": list(numbers)})
+    def cancel_runs(
+        self, numbers: Sequence[int], *, force: bool = False, note: str = "", matching: Mapping[str, object] = NO_FILTER
+    ) -> int:
+        """Requests the end of exactly these runs, as `cancel` does for one; `matching` as for `retry_runs`."""
+        return self.send(Verb.CANCEL, MATCHING, {"force": force, "note": note, **_found(numbers, matching)})
 
     def cancel(self, run: int, *, force: bool = False, note: str = "") -> int:
         """Requests the end of a run: once its batches in flight are done or the grace period is over, at once with
@@ -154,11 +161,39 @@ class Commands:
         """Requests that the events that happened at `since` or later are published again."""
         return self.send(Verb.REPLAY, f"events since {since.isoformat()}", {"since": since.isoformat()})
 
+    def performed(self, verb: Verb, target: str, arguments: Mapping[str, object]) -> Mapping[str, Any] | None:
+        """The outcome of the same request with the same key, if there was one. Refuses viewers, as `send` does."""
+        if self.actor.role is not Role.OPERATOR:
+            self.send(verb, target, arguments)
+        if self._key is None:
+            return None
+        with self._backend.reading() as db:
+            number = self._repeated(db, verb, target, arguments, self._backend.now())
+            return None if number is None else commands.get(db, number).outcome
+
+    def perform(
+        self,
+        verb: Verb,
+        target: str,
+        arguments: Mapping[str, object],
+        write: Callable[[Connection], Mapping[str, object]],
+    ) -> Mapping[str, Any]:
+        """Carries out at once, in one transaction, what needs no leader: `write` returns the outcome. Raises BadValue,
+        KeyUsed, Unavailable.
+        """
+        _check(target, arguments)
+        at = self._backend.now()
+        with self._backend.writing() as db:
+            if (repeated := self._repeated(db, verb, target, arguments, at)) is not None:
+                return commands.get(db, repeated).outcome
+            number = commands.request(db, verb, target, arguments, self.actor, at, self._key)
+            outcome = write(db)
+            commands.finish(db, commands.get(db, number), outcome, at)
+        return outcome
+
     def send(self, verb: Verb, target: str, arguments: Mapping[str, object]) -> int:
         """Writes a command row, and returns its number. Raises BadValue, NotAllowed, Unavailable."""
-        for name, value in {"target": target, **arguments}.items():
-            if problem := text_problem(value, MAX_NOTE) if isinstance(value, str) else json_problem(value):
-                raise BadValue(f"the {name} {problem}")
+        _check(target, arguments)
         actor, at = self.actor, self._backend.now()
         refusal: NotAllowed | None = None
         try:
@@ -226,11 +261,25 @@ class Commands:
             return runs.get(db, number)
 
 
+def _check(target: str, arguments: Mapping[str, object]) -> None:
+    """Raises BadValue for what cannot be stored."""
+    for name, value in {"target": target, **arguments}.items():
+        if problem := text_problem(value, MAX_NOTE) if isinstance(value, str) else json_problem(value):
+            raise BadValue(f"the {name} {problem}")
+
+
+def _found(numbers: Sequence[int], matching: Mapping[str, object]) -> dict[str, object]:
+    return {"runs": list(numbers), **({"matching": dict(matching)} if matching else {})}
+
+
 def _is_same(earlier: Command, verb: Verb, target: str, arguments: Mapping[str, object], at: datetime) -> bool:
     """Whether a request at `at` repeats an earlier one."""
     is_same_target = earlier.target == target or verb is Verb.REPLAY  # that target is the time in the arguments
     given = msgspec.json.decode(msgspec.json.encode(arguments))
-    return earlier.verb == verb and is_same_target and _are_alike(earlier.arguments, given, at - earlier.requested_at)
+    old = dict(earlier.arguments)
+    if "matching" in given and "matching" in old:  # what matches may have changed by the first request
+        old["runs"] = given["runs"]
+    return earlier.verb == verb and is_same_target and _are_alike(old, given, at - earlier.requested_at)
 
 
 def _are_alike(old: object, new: object, passed: timedelta) -> bool:

@@ -209,6 +209,7 @@ _DONE: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
     "schedule": _scheduled,
     "reset_schedule": _scheduled,
     "resume": lambda outcome: f"resumed {outcome['target']}",
+    "plan_backfill": lambda outcome: f"planned backfill {outcome['backfill']}",
     "apply_backfill": lambda outcome: f"started backfill {outcome['backfill']}: {count(outcome['windows'], 'window')}",
     "pause_backfill": lambda outcome: f"paused backfill {outcome['backfill']}; running windows finish",
     "resume_backfill": lambda outcome: (

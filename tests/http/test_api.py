@@ -57,7 +57,7 @@ def place(installing: Installing, tmp_path: Path, redis_url: str) -> Installatio
     found = installing(
         database_url=f"sqlite:///{tmp_path / 'ops.db'}",
         redis_url=redis_url,
-        packs="tests.packs.counting,jobs.attempts,jobs.practice",
+        packs="tests.packs.counting,jobs.attempts,jobs.exams,jobs.practice",
         environ={"CRON_SECRET": SECRET, "OPSCONSOLE_ENGINE__EXECUTOR": "inline", "GRAFANA_TOKEN": VIEWER},
         config=CONFIG.format(file=file),
     )
@@ -169,14 +169,19 @@ def test_a_viewer_may_request_nothing_and_each_attempt_is_audited(place: Install
         path = operation.path.format(job=JOB, run=1, backfill=1, alert=1)
         names = [name for name in field_types(operation.request) if f"{{{name}}}" not in operation.path]
         body = {name: BODIES[name] for name in names if is_required(operation.request, name)}
-        extra = {"user": "asha", "command": 1} if "/cache/" in path else {"job": JOB} if "/retry" in path else {}
+        extra = {"user": "asha", "command": 1} if "/cache/" in path else {"q": JOB, "dry_run": False}
 
         refused = viewer.request("POST", path, body | {name: extra[name] for name in extra if name in names})
+        invalid = viewer.request("POST", path, {"colour": "red"})
 
-        assert refused.status in (403, 404), path
-        assert refused.status == 403 or refused.code in ("unknown_run", "unknown_backfill", "unknown_alert"), path
-    rows = place.service.audit.newest(limit=100)
-    assert {(row.who, row.outcome) for row in rows} == {("grafana", "requested"), ("grafana", "refused")}
+        assert (refused.status, refused.code) == (invalid.status, invalid.code) == (403, "not_allowed"), path
+    rows = place.service.audit.newest(limit=200)
+    mine = [row.outcome for row in rows if row.who == "grafana"]
+    assert (mine.count("requested"), mine.count("refused"), len(mine)) == (
+        2 * len(posts),
+        2 * len(posts),
+        4 * len(posts),
+    )
     assert place.service.queries.runs(limit=1) == []
     assert place.service.queries.pauses() == []
     assert place.service.backfills.newest(limit=1) == []
@@ -194,6 +199,52 @@ def test_a_repeated_request_is_carried_out_once(place: Installation, operator: H
     assert (invalid.status, invalid.code) == (400, "bad_key")
     ok(of_another)
     assert len(place.service.queries.runs(limit=10)) == 1
+
+
+def test_a_plan_that_is_requested_again_is_made_once_and_audited(place: Installation, operator: HttpClient) -> None:
+    plan, key = {"jobs": [JOB], "from": "2026-01-01", "to": "2026-01-03"}, {"Idempotency-Key": "1"}
+    first, second, other = (
+        operator.request("POST", "/api/backfills", plan | more, key) for more in ({}, {}, {"newest_first": True})
+    )
+    audited = ok(operator.get("/api/audit"))["rows"]
+
+    assert ok(first, 201)["backfill"]["id"] == ok(second, 201)["backfill"]["id"]
+    assert (other.status, other.code) == (409, "refused")
+    assert len(place.service.backfills.newest(limit=5)) == 1
+    mine = [(row["action"], row["outcome"]) for row in audited if row["actor"] == "deploy"]
+    assert mine == [("plan_backfill", "done"), ("plan_backfill", "requested")]
+
+
+def test_runs_that_match_a_filter_are_counted_before_they_are_retried(
+    place: Installation, operator: HttpClient
+) -> None:
+    numbers = [ended_run(place, operator, f"2026-01-{day}") for day in (17, 18)]
+    filter_: dict[str, Any] = {"q": "counting partial", "job": JOB, "by": "deploy", "since": "1h"}
+    key = {"Idempotency-Key": "1"}
+
+    counted = ok(operator.request("POST", "/api/runs/retry", filter_, key))
+    retried, again = (
+        ok(operator.request("POST", "/api/runs/retry", filter_ | {"dry_run": False}, key)) for _ in range(2)
+    )
+    none_left = ok(operator.request("POST", "/api/runs/cancel", {"job": JOB, "state": ["queued"], "until": "1h"}))
+    without = [operator.request("POST", f"/api/runs/{verb}", {"dry_run": False}) for verb in ("retry", "cancel")]
+    both = operator.request("POST", "/api/runs/cancel", {"runs": numbers, "q": JOB})
+    audited = ok(operator.get("/api/audit?q=retry"))["rows"]
+
+    assert counted == {"success": True, "command": None, "message": "would retry 2 runs", "runs": numbers}
+    assert (len(retried["runs"]), retried["message"]) == (2, "queued 2 runs")
+    assert again == retried
+    assert (none_left["command"], none_left["runs"]) == (None, [])
+    assert [(each.status, each.code) for each in (*without, both)] == [(400, "missing")] * 2 + [(400, "bad_body")]
+    assert audited[-1]["after"]["matching"]["q"] == "counting partial"
+
+
+def test_head_starts_nothing(place: Installation, operator: HttpClient) -> None:
+    head, listed = operator.request("HEAD", "/api/cron/generate-exams"), operator.request("HEAD", "/api/jobs")
+
+    assert (head.status, head.headers["allow"], head.body) == (405, "GET, POST", b"")
+    assert (listed.status, listed.body) == (200, b"")
+    assert place.service.queries.runs(limit=1) == []
 
 
 def test_a_key_is_refused_for_a_request_with_other_fields(operator: HttpClient) -> None:

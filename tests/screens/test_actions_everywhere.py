@@ -19,6 +19,7 @@ COMMANDS: dict[Verb, str] = {
     Verb.RESUME: "resume",
     Verb.SCHEDULE: "schedule",
     Verb.RESET_SCHEDULE: "schedule",
+    Verb.PLAN_BACKFILL: "backfill run",
     Verb.APPLY_BACKFILL: "backfill apply",
     Verb.PAUSE_BACKFILL: "backfill pause",
     Verb.RESUME_BACKFILL: "backfill resume",

@@ -106,6 +106,7 @@ def test_why_a_backfill_stopped(stop: BackfillStop, sentence: str) -> None:
         (Verb.PAUSE, {"target": "a", "until": None}, "paused a until it is resumed"),
         (Verb.PAUSE, {"target": "a", "until": AT.isoformat()}, "paused a until 2025-01-19 12:00 UTC"),
         (Verb.RESUME, {"target": "all"}, "resumed all"),
+        (Verb.PLAN_BACKFILL, {"backfill": 3}, "planned backfill 3"),
         (Verb.APPLY_BACKFILL, {"backfill": 3, "windows": 1}, "started backfill 3: 1 window"),
         (Verb.PAUSE_BACKFILL, {"backfill": 3}, "paused backfill 3; running windows finish"),
         (Verb.RESUME_BACKFILL, {"backfill": 3, "windows": 1200}, "resumed backfill 3: 1,200 windows left"),
