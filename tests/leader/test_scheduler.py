@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -206,6 +208,37 @@ def test_a_time_during_the_previous_run_is_skipped_or_queued(place: Installation
     assert a.ended_at is not None
     assert b.started_at is not None
     assert a.ended_at <= b.started_at, "a job without windows has one run at a time"
+
+
+def test_with_queue_all_every_time_waits_its_turn_across_a_restart(installing: Installing, tmp_path: Path) -> None:
+    place = installing(
+        database_url=f"sqlite:///{tmp_path / 'ops.db'}",
+        redis_url=NO_REDIS,
+        packs="tests.packs.clockwork",
+        environ={"OPSCONSOLE_ENGINE__EXECUTOR": "processes"},
+        config='[jobs."clockwork.hourly"]\noverlap = "queue_all"\ntimeout = 36000\n',
+    )
+    counting.put(place.data, {"anna": "fine", "ben": "lingers"})
+    job, clock, one = "clockwork.hourly", ManualClock(THURSDAY), THURSDAY + timedelta(minutes=50)
+
+    with leading(place, clock):
+        for hour in range(3):
+            clock.at = one + hour * HOUR
+            eventually(lambda: len(occurrence_rows(place, job)) == hour + 1, "the next hour is planned")  # noqa: B023
+        eventually(lambda: windows_of(place, job)[0][1] is RunState.RUNNING, "the first run has started")
+        assert [state for _, state in windows_of(place, job)[1:]] == [RunState.QUEUED] * 2
+    with leading(place, clock):
+        clock.at = one + 3 * HOUR
+        eventually(lambda: len(occurrence_rows(place, job)) == 4, "an hour after the restart is planned")
+        counting.change(place.data, "ben", "fine")
+        eventually(lambda: all_ended(place), "all runs have ended")
+
+    assert windows_of(place, job) == [(f"2025-01-16T{13 + n}:00:00Z", RunState.SUCCEEDED) for n in range(4)]
+    in_order = list(reversed(place.service.queries.runs(limit=100, job=job)))
+    for earlier, later in pairwise(in_order):
+        assert earlier.ended_at is not None
+        assert later.started_at is not None
+        assert earlier.ended_at <= later.started_at
 
 
 def test_a_conflicting_plan_does_not_affect_other_jobs(place: Installation) -> None:
