@@ -25,8 +25,19 @@ from tests.waiting import PATIENCE_SECONDS, eventually
 
 DAY = "2026-01-19"
 ROOT = Path(__file__).parents[2]
-READING = {"health", "alerts", "alert", "jobs", "job", "runs", "run", "why", "occurrences"}
-ACTING = {"run_job", "retry_run", "cancel_run", "pause", "resume", "acknowledge_alert"}
+READING = {"health", "alerts", "alert", "jobs", "job", "runs", "run", "why", "occurrences"} | {
+    "backfills",
+    "backfill",
+    "count_cached_keys",
+}
+ACTING = {"run_job", "retry_run", "cancel_run", "pause", "resume", "acknowledge_alert"} | {
+    "silence",
+    "end_silence",
+    "plan_backfill",
+    "apply_backfill",
+    "cancel_backfill",
+    "clear_cache",
+}
 INITIALIZE = (
     b'{"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-06-18", '
     b'"capabilities": {}, "clientInfo": {"name": "x", "version": "1"}}}\n'
@@ -133,6 +144,35 @@ def test_an_action_is_a_command_of_the_user_and_the_assistant(place: Installatio
     assert names == {f"{place.settings.actor.name} via an-assistant"}
 
 
+def test_a_backfill_a_silence_and_a_clearing_are_commands_too(place: Installation) -> None:
+    async def talk() -> None:
+        async with connected(place, "--allow-actions") as client:
+            window = {"jobs": ["counting.count"], "first": DAY, "last": DAY, "only": ["all"]}
+            assert "'soon' is not a date" in await refusal(client, "plan_backfill", **{**window, "last": "soon"})
+            planned = await answer(client, "plan_backfill", **window)
+            assert [each["window"] for each in planned["windows"]] == [DAY]
+            number = planned["backfill"]["id"]
+            assert "give a user, a subject, a family or a date" in await refusal(client, "count_cached_keys")
+            counted = await answer(client, "count_cached_keys", user="asha")
+            with place.leading() as engine:
+                eventually(lambda: engine.is_leading, "it is leading")
+                applied = await answer(client, "apply_backfill", backfill=number)
+                assert applied["state"] == "done"
+                await asyncio.to_thread(place.service.backfills.wait_for, number, PATIENCE_SECONDS)
+                shown = await answer(client, "backfill", backfill=number)
+                assert shown["backfill"]["counts"] == {"partial": 1}
+                assert "already done" in await refusal(client, "cancel_backfill", backfill=number)
+                assert (await answer(client, "silence", target="counting.count", duration="1h"))["state"] == "done"
+                assert (await answer(client, "end_silence", target="counting.count"))["state"] == "done"
+                cleared = await answer(client, "clear_cache", user="asha", counted=counted["keys"])
+                assert cleared["state"] == "done"
+
+    asyncio.run(talk())
+    done = {(entry.verb, entry.who) for entry in place.audited_commands() if entry.outcome == "done"}
+    who = f"{place.settings.actor.name} via an-assistant"
+    assert {(action, who) for action in ("apply_backfill", "silence", "unsilence", "clear")} <= done
+
+
 def test_an_answer_is_cut_to_a_size_that_a_model_can_read() -> None:
     answer = bounded({"runs": ["x" * 500] * 400, "total": 400})
 
@@ -144,6 +184,8 @@ def test_an_answer_is_cut_to_a_size_that_a_model_can_read() -> None:
 def test_a_viewer_may_read_but_not_act(place: Installation) -> None:
     async def talk() -> str:
         async with connected(place, "--allow-actions", before=("--read-only",)) as client:
+            plan = {"jobs": ["counting.count"], "first": DAY, "last": DAY}
+            assert "read-only" in await refusal(client, "plan_backfill", **plan)
             return await refusal(client, "pause", target="all")
 
     assert "read-only" in asyncio.run(talk())

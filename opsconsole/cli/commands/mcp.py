@@ -14,14 +14,18 @@ from opsconsole.core.trust import make_private
 
 
 @click.command("mcp", cls=Command)
-@click.option("--allow-actions", is_flag=True, help="Also offer tools that run, retry, cancel, pause and acknowledge.")
+@click.option(
+    "--allow-actions",
+    is_flag=True,
+    help="Also offer tools that act: run, retry, cancel, pause, backfill, clear.",
+)
 @click.pass_obj
 def command(options: Options, allow_actions: bool) -> None:
     """Let assistants read jobs, runs and alerts (MCP).
 
     Serves the Model Context Protocol on standard input and output, for an assistant that starts this command. The
-    assistant reads jobs, runs with their failures and logs, scheduled times, alerts and health. It acts only with
-    --allow-actions; the audit trail then names you and the assistant.
+    assistant reads jobs, runs with their failures and logs, scheduled times, backfills, alerts and health. It acts only
+    with --allow-actions; the audit trail then names you and the assistant.
 
     \b
     Examples:

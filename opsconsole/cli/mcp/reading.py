@@ -6,15 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+import msgspec
 from mcp.server.mcpserver import Context
 from pydantic import Field
 
 from opsconsole.authoring.occurrence import OccurrenceFilter
+from opsconsole.cache.filters import ClearFilter
 from opsconsole.cli.mcp.session import Answer, Session
 from opsconsole.core.times import parse_past_time, utc
 from opsconsole.rules.alerts import AlertState
 from opsconsole.service import health
 from opsconsole.service.alert_documents import alert_document, page_document
+from opsconsole.service.backfill_documents import backfill_details, backfill_document
 from opsconsole.service.job_documents import job_document
 from opsconsole.service.occurrence_documents import occurrence_document, total_document, why_document
 from opsconsole.service.run_documents import failed_item, run_details, run_summary
@@ -24,6 +27,8 @@ MAX_FAILED = 50
 LAST_RUNS = 10
 
 Count = Annotated[int, Field(ge=1, le=100, description="How many rows at most")]
+BackfillNumber = Annotated[int, Field(ge=1, lt=2**63, description="Number of a backfill")]
+KeyPart = Annotated[str | None, Field(max_length=200, description="An id in the keys; all given ones have to match")]
 JobName = Annotated[str, Field(max_length=200, description="Name or alias of a job, such as attempts.cache_day")]
 RunNumber = Annotated[int, Field(ge=1, lt=2**63, description="Number of a run")]
 Time = Annotated[
@@ -164,3 +169,45 @@ class ReadingTools:
             }
 
         return await self.session.answer(ctx, query)
+
+    async def backfills(self, ctx: Context, limit: Count = 20) -> Answer:
+        """List the newest backfills, including plans that were never applied."""
+
+        def query(service: Service) -> Answer:
+            return {"backfills": [backfill_document(each) for each in service.backfills.newest(limit=limit)]}
+
+        return await self.session.answer(ctx, query)
+
+    async def backfill(self, ctx: Context, backfill: BackfillNumber) -> Answer:
+        """Show one backfill: its windows, why each is run or skipped, and its progress."""
+        return await self.session.answer(ctx, lambda service: backfill_answer(service, backfill))
+
+    async def count_cached_keys(
+        self,
+        ctx: Context,
+        user: KeyPart = None,
+        subject: KeyPart = None,
+        family: KeyPart = None,
+        date: KeyPart = None,
+    ) -> Answer:
+        """Count the cached keys of a user, subject, family or date, and list some of them. Scans all keys of Redis."""
+        conditions = ClearFilter(user, subject, family, date)
+
+        def query(service: Service) -> Answer:
+            service.commands.check_clear(conditions)
+            counted = [*service.cache.count_keys(conditions)][-1]
+            return {
+                "keys": counted.total,
+                "families": {name: keys for name, keys in counted.found.items() if keys},
+                "samples": counted.samples,
+                "skipped_families": counted.skipped_families,
+            }
+
+        return await self.session.answer(ctx, query)
+
+
+def backfill_answer(service: Service, number: int) -> Answer:
+    """A backfill with its windows, which are cut where they are too many, and the warnings about it."""
+    details = backfill_details(service.backfills, number)
+    found: Answer = msgspec.to_builtins(details)
+    return {"windows": found.pop("windows"), "backfill": found}
