@@ -78,8 +78,8 @@ def command(options: Options, address: str | None, no_standby: bool) -> None:
     A systemd unit can have Type=notify and WatchdogSec: the process reports when it leads or stands by, and once a
     second that the schedule is being planned.
 
-    With --observe or --read-only before the command it never leads, and only serves the API: with --read-only to
-    clients that look.
+    With --observe or --read-only before the command it never leads, and only serves the API. With --read-only,
+    clients may only read.
 
     \b
     Examples:

@@ -33,7 +33,7 @@ def command(options: Options, job_or_cron: str, tz: str | None, start: str | Non
 
     A schedule that an operator changed is read from the store; a cron expression needs none.
 
-    A job with jitter starts a little after each of them: always by the same time, which is shown.
+    A job with jitter starts later than each of them, by a delay that is shown and never changes.
 
     They are computed from the schedule alone. After the clock was set back, some may have run already:
     `opsconsole jobs` and `opsconsole why` read what is recorded.

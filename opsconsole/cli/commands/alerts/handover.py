@@ -15,7 +15,7 @@ from opsconsole.cli.session import open_service
 def command(options: Options) -> None:
     """Write what the next shift has to know, as Markdown.
 
-    What fires and who works on it, what runs, what is paused, and the next runs: those of jobs in trouble first.
+    Covers what fires and who works on it, what runs, what is paused, and the next runs.
 
     \b
     Examples:

@@ -17,8 +17,8 @@ from opsconsole.cli.session import open_service
 def command(options: Options, numbers: tuple[int, ...]) -> None:
     """Write up alerts as Markdown: what happened, and when.
 
-    Their state, likely causes, earlier alerts, and a timeline. Without numbers, all open alerts that no other one
-    explains.
+    Covers their state, likely causes, earlier alerts, and a timeline. Without numbers, it covers all open alerts that
+    no other one explains.
 
     \b
     Examples:

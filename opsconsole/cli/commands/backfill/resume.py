@@ -22,7 +22,7 @@ from opsconsole.rules.backfill_status import BackfillState
 def command(options: Options, number: int, wait: bool, as_json: bool) -> None:
     """Run the unfinished windows of a backfill.
 
-    For a backfill that was paused or cancelled, or that has failed windows. With --wait, also follows a running one.
+    The backfill was paused or cancelled, or has failed windows. With --wait, it may also be running.
 
     \b
     Examples:

@@ -32,8 +32,8 @@ class NoSuchKey(OpsconsoleError):
 def command(options: Options, key: str, as_json: bool) -> None:
     """Show the value of a cached key.
 
-    Also its type, its time to live and its size. Only keys of declared families; compressed values are decompressed,
-    JSON is indented, and at most 500 lines or 100 elements are shown.
+    Also shows its type, its time to live and its size. Keys outside the declared families are refused. Compressed
+    values are decompressed, JSON is indented, and at most 500 lines or 100 elements are shown.
 
     \b
     Example:
