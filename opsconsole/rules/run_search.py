@@ -95,7 +95,7 @@ class RunSearch:
     Each of `words` is in the run's error, or in one of its failures.
     """
 
-    number: int | None = None
+    numbers: tuple[int, ...] | None = None
     jobs: tuple[str, ...] | None = None
     states: tuple[RunState, ...] | None = None
     triggers: tuple[Trigger, ...] | None = None
@@ -194,7 +194,7 @@ class _Reader:
         elif word in ME:
             self.search = replace(self.search, person=self.me)
         elif (number := _number(word)) is not None:
-            self.search = replace(self.search, number=number)
+            self.search = replace(self.search, numbers=(*(self.search.numbers or ()), number))
         elif self._is_job(word):
             self.parts.append(word)
         elif word != "all":

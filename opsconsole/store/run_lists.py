@@ -139,8 +139,8 @@ def _conditions(search: RunSearch) -> Iterator[tuple[str, Condition]]:
     and sort all of its rows: none can.
     """
     states = _states(search)
-    if search.number is not None:
-        yield "number", runs.c.id == search.number
+    if search.numbers is not None:
+        yield "number", runs.c.id.in_(search.numbers)
     if search.person is not None:
         yield "person", _unindexed(runs.c.requested_by) == search.person
     if search.jobs is not None:

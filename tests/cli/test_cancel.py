@@ -67,10 +67,12 @@ def test_an_ended_run_cannot_be_cancelled(cli: RunCli, installation: Installatio
 def test_runs_that_match_are_counted_and_cancelled_together(cli: RunCli, installation: Installation) -> None:
     runs = [queued(installation, name, NOON) for name in ("counting.count", "counting.gross", "clockwork.hourly")]
 
+    both = cli("cancel", str(runs[0]), f"#{runs[2]}", "--dry-run", "--json").json
     listed = cli("cancel", "counting", "--dry-run")
     unconfirmed = cli("cancel", "counting")
     result = cli("cancel", "counting", "--note", "wrong day", "--yes", "--json")
 
+    assert {run["id"] for run in both} == {runs[0], runs[2]}
     assert "would cancel 2 runs" in listed.out
     assert unconfirmed.code == 2
     assert "Cancel 2 runs?" in unconfirmed.err

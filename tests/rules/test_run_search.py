@@ -107,7 +107,8 @@ def test_triggers_people_and_numbers() -> None:
     assert read("retries manual").triggers == (Trigger.RETRY, Trigger.HAND)
     assert read("by schedule").triggers == (Trigger.SCHEDULE,)
     assert read("mine").person == read("by me").person == "asha"
-    assert read("4,790").number == read("#4790").number == 4790
+    assert read("4,790").numbers == read("#4790").numbers == (4790,)
+    assert read("41 #42 41").numbers == (41, 42, 41)
 
 
 def test_jobs_are_found_by_all_parts_of_their_names() -> None:

@@ -62,8 +62,9 @@ class Transition(NamedTuple):
 def command(options: Options, words: tuple[str, ...], limit: int, as_json: bool) -> None:
     """Follow all runs as they are queued, start and end.
 
-    Prints a line for each of these events, and the causes of failures. FILTER is a filter of `opsconsole runs`. With
-    --json, each line is a JSON object. Stop it with Ctrl+C; the exit code is then 130.
+    Prints a line for each of these events, and the causes of failures. A run of less than a second may have only the
+    line of its end. FILTER is a filter of `opsconsole runs`. With --json, each line is a JSON object. Stop it with
+    Ctrl+C; the exit code is then 130.
 
     \b
     Examples:
