@@ -10,12 +10,18 @@ from opsconsole.authoring import catalog
 from opsconsole.authoring.run import Run
 from opsconsole.core import configuration
 from opsconsole.core.database import Database
+from opsconsole.core.problems import Work
 from opsconsole.leader.engine import Engine
 from opsconsole.rules.audit import AuditEntry
 from opsconsole.service.service import Service
 from opsconsole.store import Store, migrate
 from tests import templates
 from tests.waiting import PATIENCE_SECONDS
+
+
+def is_at_work(engine: Engine) -> bool:
+    """Whether the engine leads and its parts have started, which is a moment after it has taken the lease."""
+    return engine.is_leading and any(status.work == Work.ADMISSION for status in engine.status())
 
 
 class Installation:

@@ -10,7 +10,7 @@ from opsconsole.rules.backfill import StepState
 from opsconsole.rules.backfill_status import BackfillState, BackfillStopReason
 from tests.cli.conftest import NO_REDIS, Result, RunCli
 from tests.conftest import Installing
-from tests.installation import Installation
+from tests.installation import Installation, is_at_work
 from tests.packs import diary
 from tests.waiting import eventually
 
@@ -217,7 +217,7 @@ def test_another_leader_runs_it_and_resume_follows_it(cli: RunCli, installation:
     for day in DAYS:
         diary.spoil(installation.data, day, "0.2")
     with installation.leading() as engine:
-        eventually(lambda: engine.is_leading, "the engine leads")
+        eventually(lambda: is_at_work(engine), "the engine leads")
         start_slow_backfill = cli(*RUN, "--yes")
         followed = cli("backfill", "resume", "1", "--wait")
         assert engine.is_leading
@@ -348,7 +348,7 @@ def test_actions_that_the_state_does_not_allow_are_refused(cli: RunCli, installa
     cli(*RUN, "--yes", "--wait")
 
     with installation.leading() as engine:
-        eventually(lambda: engine.is_leading, "the engine leads")
+        eventually(lambda: is_at_work(engine), "the engine leads")
         assert "backfill 1 has already been applied: it is done" in refused(cli("backfill", "apply", "1"))
         assert "backfill 1 is not running: it is done" in refused(cli("backfill", "pause", "1"))
         assert "backfill 1 has no windows left" in refused(cli("backfill", "resume", "1"))

@@ -16,7 +16,7 @@ from opsconsole.service import confirmations
 from tests.cli.conftest import RunCli
 from tests.conftest import Installing
 from tests.faults.fork_server import ForkServer
-from tests.installation import Installation
+from tests.installation import Installation, is_at_work
 from tests.terminal import Terminal
 from tests.waiting import eventually
 
@@ -96,7 +96,7 @@ def test_keys_are_cleared_without_another_leader(cli: RunCli, installation: Inst
 
 def test_another_leader_clears_the_keys(cli: RunCli, installation: Installation, client: redis.Redis) -> None:
     with installation.leading() as engine:
-        eventually(lambda: engine.is_leading, "the engine leads")
+        eventually(lambda: is_at_work(engine), "the engine leads")
         result = cli("cache", "clear", "--family", "shelf.level", "--subject", "maths", "--yes", "--json").json
         assert engine.is_leading
 

@@ -19,7 +19,7 @@ from mcp_types import Implementation
 from opsconsole.authoring.run import RunState
 from opsconsole.cli.mcp.session import MAX_BYTES, bounded
 from tests.conftest import Installing
-from tests.installation import Installation
+from tests.installation import Installation, is_at_work
 from tests.packs import counting
 from tests.waiting import PATIENCE_SECONDS, eventually
 
@@ -130,7 +130,7 @@ def test_an_action_is_a_command_of_the_user_and_the_assistant(place: Installatio
             assert "duration" in await refusal(client, "pause", target="counting.count", duration="soon")
             counting.change(place.data, f"ben {ESCAPE}", "fine")
             with place.leading() as engine:
-                eventually(lambda: engine.is_leading, "it is leading")
+                eventually(lambda: is_at_work(engine), "it is leading")
                 found = await answer(client, "retry_run", run=1)
                 await asyncio.to_thread(place.service.commands.wait_for_run, found["run"], PATIENCE_SECONDS)
                 return found

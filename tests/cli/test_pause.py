@@ -11,7 +11,7 @@ from opsconsole.rules.pauses import Pause
 from opsconsole.store import pauses
 from tests.cli.conftest import RunCli
 from tests.cli.seeds import NOON, paused, queued
-from tests.installation import Installation
+from tests.installation import Installation, is_at_work
 from tests.waiting import eventually
 
 
@@ -34,7 +34,7 @@ def test_a_pause_takes_effect_without_another_leader(cli: RunCli, installation: 
 
 def test_another_leader_executes_a_pause(cli: RunCli, installation: Installation) -> None:
     with installation.leading() as engine:
-        eventually(lambda: engine.is_leading, "the engine leads")
+        eventually(lambda: is_at_work(engine), "the engine leads")
         result = cli("pause", "clockwork", "--for", "90m", "--json").json
 
         assert result == {"command": result["command"], "state": "done", "message": result["message"]}

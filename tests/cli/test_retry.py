@@ -10,7 +10,7 @@ from opsconsole.authoring.run import RunState
 from opsconsole.core import clock
 from tests.cli.conftest import RunCli
 from tests.cli.seeds import HOUR, NOON, ran
-from tests.installation import Installation
+from tests.installation import Installation, is_at_work
 from tests.packs import counting
 from tests.waiting import eventually
 
@@ -112,7 +112,7 @@ def test_without_wait_another_leader_queues_the_retries(
     assert "no process is leading" in waiting.err
 
     with installation.leading() as engine:
-        eventually(lambda: engine.is_leading, "the engine leads")
+        eventually(lambda: is_at_work(engine), "the engine leads")
         result = cli("retry", "--state", "partial", "--yes", "--json")
 
     assert result.code == 0

@@ -16,7 +16,7 @@ from opsconsole.cli.service_reports import is_ticking
 from opsconsole.core.problems import Status, Work
 from opsconsole.core.service_manager import ServiceManager
 from tests.faults.fork_server import Child, ForkServer
-from tests.installation import Installation
+from tests.installation import Installation, is_at_work
 from tests.waiting import PATIENCE_SECONDS, eventually
 
 WATCHDOG_SECONDS = 2.0
@@ -139,7 +139,7 @@ def test_a_stand_by_is_ready_and_leads_when_the_leader_ends(
     installation: Installation, fork_server: ForkServer, path_manager: Manager, tmp_path: Path
 ) -> None:
     with installation.leading() as engine:
-        eventually(lambda: engine.is_leading, "another process leads")
+        eventually(lambda: is_at_work(engine), "another process leads")
         process = start(installation, fork_server, path_manager, tmp_path)
         eventually(lambda: path_manager.has("READY=1\nSTATUS=standing by; another process leads"), "it is ready")
         eventually(lambda: path_manager.has("WATCHDOG=1"), "it is alive")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Installing
-from tests.installation import Installation
+from tests.installation import Installation, is_at_work
 from tests.soak import others_in_soak
 from tests.waiting import PATIENCE_SECONDS, eventually
 
@@ -212,7 +212,7 @@ def stat_of(pid: int) -> str:
 
 def test_no_standby_names_the_process_that_leads(place: Installation, starting: Starting, tmp_path: Path) -> None:
     with place.leading() as engine:
-        eventually(lambda: engine.is_leading, "the test leads")
+        eventually(lambda: is_at_work(engine), "the test leads")
         process = starting("headless", "--no-standby")
         code = process.wait(PATIENCE_SECONDS)
 

@@ -21,6 +21,7 @@ from opsconsole.core.signals import WATCH_SECONDS
 from opsconsole.embedded.redis import find_server
 from tests.conftest import Installing
 from tests.http.client import served
+from tests.installation import is_at_work
 from tests.services import PrivatePostgres, find_postgres, free_port
 from tests.waiting import PATIENCE_SECONDS, eventually
 
@@ -187,7 +188,7 @@ def test_the_probe_of_a_stand_by_succeeds_and_names_what_is_wrong(
             database_url=place.environ["DATABASE_URL"], redis_url=redis_url, packs="tests.packs.counting"
         )
         with other.leading() as engine:
-            eventually(lambda: engine.is_leading, "another process leads")
+            eventually(lambda: is_at_work(engine), "another process leads")
             assert probe("/readyz", client.address, **file).returncode == 0
     assert probe("/healthz", client.address).returncode == 1
 

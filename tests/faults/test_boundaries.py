@@ -25,7 +25,7 @@ from opsconsole.store.tables import commands, occurrences
 from tests.conftest import Installing
 from tests.faults.conftest import Start
 from tests.faults.test_signals import NOTICES_SECONDS
-from tests.installation import Installation
+from tests.installation import Installation, is_at_work
 from tests.packs import counting
 from tests.packs.notes import notes
 from tests.receivers import http_receiver, mail_receiver
@@ -126,7 +126,7 @@ def test_row_2_killed_during_a_run(point: Point, place: Installation, start: Sta
 @pytest.mark.parametrize("point", BY_AN_INSTANT)
 def test_row_2_killed_while_a_scheduled_time_is_planned(point: Point, place: Installation, start: Start) -> None:
     with place.leading() as engine:
-        eventually(lambda: engine.is_leading, "the jobs are registered")
+        eventually(lambda: is_at_work(engine), "the jobs are registered")
     at = clock.now()
     hour = at.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
     ahead = (hour - at).total_seconds() + 0.5
@@ -168,7 +168,7 @@ def test_row_2_killed_while_it_ends(point: Point, place: Installation, start: St
     counting.change(place.data, "item03a", "fine")
     assert leader.wait(timeout=PATIENCE_SECONDS) == -signal.SIGKILL
     with place.leading() as engine:
-        eventually(lambda: engine.is_leading, "the next one leads")
+        eventually(lambda: is_at_work(engine), "the next one leads")
         outcome = place.service.commands.outcome(command, PATIENCE_SECONDS)
         assert outcome is not None
         assert outcome.run is not None

@@ -15,7 +15,7 @@ from tests.conftest import Installing
 from tests.faults.conftest import Start
 from tests.faults.servers import IMMEDIATE, NoPostgres, Restartable, Standby
 from tests.faults.test_sql import NO_REDIS, ended, put_slow, token_of
-from tests.installation import Installation
+from tests.installation import Installation, is_at_work
 from tests.packs import counting
 from tests.waiting import eventually
 from tests.wire import Wire
@@ -74,7 +74,7 @@ def test_a_store_that_is_a_standby_for_a_while_is_led_again_without_a_restart(
         eventually(lambda: "is a standby" in (engine.problem or ""), "it says why it does not lead")
         problem, led = engine.problem, engine.is_leading
         wire.port = primary.port  # the connections to the standby stay open
-        eventually(lambda: engine.is_leading and engine.problem is None, "it leads again")
+        eventually(lambda: is_at_work(engine) and engine.problem is None, "it leads again")
         found = ended(place, number)
 
     assert problem == "the store is unreachable: the server is a standby and accepts no writes"
@@ -134,7 +134,7 @@ def test_headless_that_must_not_wait_names_the_standby(
     url = primary.new_database()
     place = make(installing, url, url)
     with place.leading() as engine:  # so that the store has a leader, too
-        eventually(lambda: engine.is_leading, "it is leading")
+        eventually(lambda: is_at_work(engine), "it is leading")
         standby.catch_up()
         place.environ |= {"DATABASE_URL": standby.address(url), "OPSCONSOLE_DATA__URL": standby.address(url)}
 
@@ -180,7 +180,7 @@ def test_a_store_that_changes_to_its_standby_and_back_loses_and_doubles_nothing(
             wire.port = primary.port
             if day % 2:
                 wire.cut()
-            eventually(lambda: engine.is_leading and engine.problem is None, "it leads again")
+            eventually(lambda: is_at_work(engine) and engine.problem is None, "it leads again")
         found = [ended(place, number) for number in runs]
         standby.catch_up()
         last = place.begin("counting.count", DAY)
@@ -189,7 +189,7 @@ def test_a_store_that_changes_to_its_standby_and_back_loses_and_doubles_nothing(
         standby.promote()
         wire.port = standby.port
         wire.cut()
-        eventually(lambda: engine.is_leading and engine.problem is None, "it leads on the promoted server")
+        eventually(lambda: is_at_work(engine) and engine.problem is None, "it leads on the promoted server")
         found.append(ended(place, last))
 
     assert [(run.state, run.counts.ok) for run in found] == [(RunState.SUCCEEDED, 70)] * 7

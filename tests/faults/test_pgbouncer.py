@@ -18,6 +18,7 @@ from opsconsole.rules.backfill_status import BackfillState
 from tests.conftest import Installing
 from tests.faults.servers import NoPgBouncer, NoPostgres, PgBouncer, Restartable
 from tests.faults.test_sql import ended, put_slow, token_of
+from tests.installation import is_at_work
 from tests.packs import counting
 from tests.waiting import PATIENCE_SECONDS, eventually
 
@@ -106,7 +107,7 @@ def test_runs_and_backfills_survive_a_pgbouncer_that_is_killed(
         bouncer.kill()
         eventually(lambda: not engine.is_leading, "it concedes")
         bouncer.start()
-        eventually(lambda: engine.is_leading and engine.problem is None, "it leads again")
+        eventually(lambda: is_at_work(engine) and engine.problem is None, "it leads again")
         found = ended(place, number)
         backfill = place.service.backfills.wait_for(plan, PATIENCE_SECONDS)
         token = token_of(place)

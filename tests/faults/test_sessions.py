@@ -18,6 +18,7 @@ from tests.faults.conftest import Start
 from tests.faults.servers import FAST, NoPostgres, Restartable
 from tests.faults.test_boundaries import BY_A_RUN, IN_A_WORKER, PEOPLE, as_if_nothing_had_happened
 from tests.faults.test_sql import NO_REDIS, ended, make, put_slow
+from tests.installation import is_at_work
 from tests.packs import counting
 from tests.waiting import PATIENCE_SECONDS, eventually
 
@@ -58,7 +59,7 @@ def test_each_session_may_be_ended_in_turn(
         sessions = own_postgres.sessions(store, data)
         for session in sessions:
             own_postgres.execute(f"SELECT pg_terminate_backend({session})")
-            eventually(lambda: engine.is_leading and engine.problem is None, "it leads, still or again")
+            eventually(lambda: is_at_work(engine) and engine.problem is None, "it leads, still or again")
         found = ended(place, number)
 
     assert len(sessions) >= 5
@@ -79,7 +80,7 @@ def test_a_password_that_is_changed_is_reported_and_the_leader_leads_again_with_
         with own_postgres.locking_out(store):
             eventually(lambda: "password authentication failed" in (engine.problem or ""), "it says why")
             problem = engine.problem or ""
-        eventually(lambda: engine.is_leading and engine.problem is None, "it leads again")
+        eventually(lambda: is_at_work(engine) and engine.problem is None, "it leads again")
         found = ended(place, number)
 
     assert str(make_url(store).password) not in problem

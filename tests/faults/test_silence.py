@@ -12,7 +12,7 @@ from opsconsole.authoring.run import RunState
 from opsconsole.core import breaker, postgres
 from tests.conftest import Installing
 from tests.faults.test_sql import NO_REDIS, ended, put_slow, token_of
-from tests.installation import Installation
+from tests.installation import Installation, is_at_work
 from tests.packs import counting
 from tests.services import PrivatePostgres
 from tests.waiting import eventually
@@ -57,7 +57,7 @@ def test_a_leader_whose_sessions_fall_silent_leads_on_with_others(
         wire.stall()
         place.store.engine.dispose()  # the test's own sessions, which nobody would wait for
         found = ended(place, number)
-        eventually(lambda: engine.is_leading and engine.problem is None, "it leads")
+        eventually(lambda: is_at_work(engine) and engine.problem is None, "it leads")
 
     assert (found.state, found.counts.ok, found.counts.planned) == (RunState.SUCCEEDED, 40, 40)
     assert set(counting.marks(place.data)) == expected
@@ -79,7 +79,7 @@ def test_a_leader_without_answers_says_so_and_leads_again_when_they_come(
         eventually(lambda: not engine.is_leading, "it concedes")
         eventually(lambda: (engine.problem or "").startswith("the store is unreachable: "), "it has ended its work")
         wire.restore()
-        eventually(lambda: engine.is_leading and engine.problem is None, "it leads again")
+        eventually(lambda: is_at_work(engine) and engine.problem is None, "it leads again")
         found = ended(place, number)
         token = token_of(place)
 

@@ -32,7 +32,7 @@ from tests.faults import contention_pack
 from tests.faults.conftest import Start
 from tests.faults.fork_server import ForkServer
 from tests.faults.servers import FAST, IMMEDIATE, NoPostgres, Restartable
-from tests.installation import Installation
+from tests.installation import Installation, is_at_work
 from tests.packs import counting
 from tests.soak import others_in_soak
 from tests.waiting import PATIENCE_SECONDS, eventually
@@ -159,7 +159,7 @@ def test_row_31_a_restart_of_the_store_hands_the_run_on(
         eventually(lambda: engine.problem is not None, "the leader concedes")
         problem, led_without_a_store = engine.problem, engine.is_leading
         own_postgres.resume()
-        eventually(lambda: engine.is_leading, "it leads again")
+        eventually(lambda: is_at_work(engine), "it leads again")
         found = ended(place, number)
         token = token_of(place)
 
@@ -437,7 +437,7 @@ def test_row_37_a_lock_held_longer_than_the_lease_ends_the_leadership_until_it_i
         readable = place.service.queries.run(number).state
         foreign.execute("ROLLBACK")
         foreign.close()
-        eventually(lambda: engine.is_leading and engine.problem is None, "it leads again")
+        eventually(lambda: is_at_work(engine) and engine.problem is None, "it leads again")
         found = ended(place, number)
 
     assert readable is RunState.RUNNING, "readers do not wait"

@@ -28,7 +28,7 @@ from tests.conftest import Installing
 from tests.faults.conftest import Start
 from tests.faults.fast_clock import starting_at
 from tests.faults.fork_server import ForkServer
-from tests.installation import Installation
+from tests.installation import Installation, is_at_work
 from tests.leader.test_scheduler import ManualClock
 from tests.packs import counting
 from tests.schedules import cron_of
@@ -66,7 +66,7 @@ def place(database_url: str, installing: Installing) -> Installation:
 def leading(place: Installation, at: ManualClock) -> Iterator[Engine]:
     engine = Engine(place.settings, place.store, place.catalog, now=at)
     engine.start()
-    eventually(lambda: engine.is_leading, "it leads")
+    eventually(lambda: is_at_work(engine), "it leads")
     eventually(lambda: is_registered(place), "the jobs are registered")
     try:
         yield engine

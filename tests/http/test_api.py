@@ -21,7 +21,7 @@ from opsconsole.rules.actions import Verb
 from tests.conftest import Installing
 from tests.http.client import HttpClient, served
 from tests.http.conftest import SECRET
-from tests.installation import Installation
+from tests.installation import Installation, is_at_work
 from tests.packs import counting
 from tests.waiting import eventually
 
@@ -69,7 +69,7 @@ def place(installing: Installing, tmp_path: Path, redis_url: str) -> Installatio
 def viewer(place: Installation) -> Iterator[HttpClient]:
     """A client whose token may only view, of an installation that is led."""
     with served(place) as connected, place.leading() as engine:
-        eventually(lambda: engine.is_leading, "it is leading")
+        eventually(lambda: is_at_work(engine), "it is leading")
         yield HttpClient(connected.address, VIEWER)
 
 
@@ -400,7 +400,7 @@ class Follower:
 
 def test_events_follow_a_run_resume_and_end_with_the_server(place: Installation) -> None:
     with place.leading() as engine, served(place) as connected:
-        eventually(lambda: engine.is_leading, "it is leading")
+        eventually(lambda: is_at_work(engine), "it is leading")
         operator = HttpClient(connected.address, OPERATOR)
         follower = Follower(HttpClient(connected.address, VIEWER))
         eventually(lambda: follower.of("leader") != [], "the state is sent")

@@ -15,6 +15,7 @@ import pytest
 from tests.conftest import Installing
 from tests.http.client import served
 from tests.http.conftest import SECRET
+from tests.installation import is_at_work
 from tests.waiting import PATIENCE_SECONDS, eventually
 
 REFERENCE = Path(__file__).parents[2] / "docs/reference.md"
@@ -40,7 +41,7 @@ def test_every_documented_response_is_the_actual_one(installing: Installing, tmp
     assert len(examples) > 3
 
     with served(place) as client, place.leading() as engine:
-        eventually(lambda: engine.is_leading, "it is leading")
+        eventually(lambda: is_at_work(engine), "it is leading")
         for command, expected in examples:
             assert DOCUMENTED_ADDRESS in command
             actual_command = command.replace(DOCUMENTED_ADDRESS, client.address)

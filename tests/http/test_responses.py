@@ -25,7 +25,7 @@ from opsconsole.store import alerts
 from tests.conftest import Installing
 from tests.http.client import HttpClient, served
 from tests.http.conftest import PACKS
-from tests.installation import Installation
+from tests.installation import Installation, is_at_work
 from tests.packs import counting, routes
 from tests.waiting import PATIENCE_SECONDS, eventually
 
@@ -94,7 +94,7 @@ def loops(client: HttpClient) -> set[str]:
 def test_readyz_succeeds_while_any_process_is_leading(place: Installation, client: HttpClient) -> None:
     without_leader = client.get("/readyz")
     with place.leading() as engine:
-        eventually(lambda: engine.is_leading, "it is leading")
+        eventually(lambda: is_at_work(engine), "it is leading")
         eventually(lambda: {"engine", "lease", "event_relay"} <= loops(client), "its parts are watched")
         leading, verbose = client.get("/readyz"), client.get("/readyz?verbose")
         place.service.use_engine(None)
@@ -246,7 +246,7 @@ def test_an_invalid_body_is_refused_and_requests_no_run(
     place: Installation, client: HttpClient, body: Any, code: str, field: str | None, message: str
 ) -> None:
     with place.leading() as engine:
-        eventually(lambda: engine.is_leading, "it is leading")
+        eventually(lambda: is_at_work(engine), "it is leading")
         response = client.request("POST", RUN, body)
 
     assert (response.status, response.code) == (400, code)
@@ -271,7 +271,7 @@ def test_a_viewer_cannot_start_a_run(installing: Installing, redis_url: str) -> 
     place = installing(database_url=None, redis_url=redis_url, packs=PACKS)
     viewer = replace(place.settings.actor, role=Role.VIEWER)
     with place.leading() as engine, served(place) as client:
-        eventually(lambda: engine.is_leading, "it is leading")
+        eventually(lambda: is_at_work(engine), "it is leading")
         place.service.reload(replace(place.settings, actor=viewer), place.catalog)
         response = client.request("POST", RUN, {"date": DAY})
 
@@ -347,7 +347,7 @@ def test_unknown_paths_and_methods(client: HttpClient) -> None:
 
 def test_slow_pack_routes_do_not_delay_other_routes(place: Installation, client: HttpClient) -> None:
     with place.leading() as engine, ThreadPoolExecutor(app.PACK_THREADS + 2) as clients:
-        eventually(lambda: engine.is_leading, "it is leading")
+        eventually(lambda: is_at_work(engine), "it is leading")
         slow = [clients.submit(client.get, "/slow/2.5") for _ in range(app.PACK_THREADS + 2)]
         health, run = client.get("/healthz"), client.request("POST", RUN, {"date": DAY})
         unfinished = [request for request in slow if not request.done()]

@@ -20,7 +20,7 @@ from opsconsole.core.installed_packs import DEFAULT_PACKS
 from opsconsole.embedded import sample
 from opsconsole.leader.engine import Engine
 from tests.conftest import Installing
-from tests.installation import Installation
+from tests.installation import Installation, is_at_work
 from tests.soak import others_in_soak, postgresql_in_soak
 from tests.waiting import eventually
 
@@ -54,7 +54,7 @@ def led_at(place: Installation, moment: datetime) -> Iterator[None]:
     engine = Engine(place.settings, place.store, place.catalog, now=clock_at(moment))
     place.service.use_engine(engine)
     engine.start()
-    eventually(lambda: engine.is_leading, "it leads")
+    eventually(lambda: is_at_work(engine), "it leads")
     try:
         yield
     finally:

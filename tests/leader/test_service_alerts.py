@@ -20,6 +20,7 @@ from opsconsole.rules.storage_health import MB
 from opsconsole.rules.system_health import RECENTLY, SLOW_SECONDS, TRIED_AGAIN
 from tests import redis_servers, templates
 from tests.conftest import Installing
+from tests.installation import is_at_work
 from tests.leader.alert_rows import NOON, Watched
 from tests.services import PrivatePostgres
 from tests.waiting import eventually
@@ -85,7 +86,7 @@ def test_a_store_that_was_cut_off_is_what_an_observer_finds_and_leaves_no_alert(
             time.sleep(1)  # the leader's loops fail meanwhile
             wire.port = port
             eventually(lambda: observed() == [], "it is reachable again")
-            eventually(lambda: engine.is_leading, "it leads")
+            eventually(lambda: is_at_work(engine), "it leads")
             watched.looks(engine, Work.STORE_PROBE)
             watched.clocks.let_pass(TRIED_AGAIN)
             watched.looks(engine, Work.STORE_PROBE)

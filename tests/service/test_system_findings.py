@@ -13,7 +13,7 @@ from opsconsole.rules.findings import FindingKind
 from opsconsole.service import sampler
 from opsconsole.store import schema
 from tests.conftest import Installing
-from tests.installation import Installation
+from tests.installation import Installation, is_at_work
 from tests.packs import counting
 from tests.waiting import eventually
 
@@ -57,7 +57,7 @@ def test_nobody_leads_once_a_lease_was_not_renewed_for_a_while(place: Installati
     _renewed(place, timedelta(minutes=5))
     long_ago = kinds(place)
     with place.leading() as engine:
-        eventually(lambda: engine.is_leading, "it leads")
+        eventually(lambda: is_at_work(engine), "it leads")
         led = kinds(place)
 
     assert (never, just_now) == (set(), set()), "it is starting, or restarting"

@@ -19,7 +19,7 @@ from opsconsole.store import runs
 from opsconsole.worker.processes import Processes, WorkersCannotStart
 from tests.conftest import Installing
 from tests.faults.fork_server import Child, ForkServer
-from tests.installation import Installation
+from tests.installation import Installation, is_at_work
 from tests.packs import counting
 from tests.waiting import PATIENCE_SECONDS, eventually
 
@@ -206,7 +206,7 @@ def test_sigkill_of_the_leader_ends_its_workers_and_another_leader_continues(
     eventually(lambda: not is_alive(worker), "the worker has ended with its leader")
     counting.change(place.data, "b", "fine")
     with without_limits(installing, url).leading() as engine:
-        eventually(lambda: engine.is_leading, "another process leads")
+        eventually(lambda: is_at_work(engine), "another process leads")
         ended = place.service.commands.wait_for_run(number, PATIENCE_SECONDS)
     assert ended is not None
     assert (ended.state, ended.attempt, ended.counts.ok) == (RunState.SUCCEEDED, 2, 11)
