@@ -23,7 +23,7 @@ from jobs.practice import pack, queries, sessions
 from jobs.practice.families import PERFORMANCE
 from jobs.practice.generator import SessionConfig, generate
 from jobs.practice.queries import ZONE, Performance, only_user
-from jobs.practice.routes import start_session
+from jobs.practice.routes import SessionRequest, start_session
 from jobs.practice.sample import add_practice
 from jobs.practice.warm_cache import warm_cache
 from jobs.sample_users import is_active, user_id
@@ -38,7 +38,7 @@ from opsconsole.cache.filters import ClearFilter
 from opsconsole.cache.rankings import swap_ranking
 from opsconsole.cache.statistics import survey
 from opsconsole.core import clock
-from opsconsole.extensions import ExtensionContext, Request
+from opsconsole.extensions import ExtensionContext
 from opsconsole.worker.work import work
 
 SUBJECT = "s1"
@@ -103,7 +103,7 @@ def operations(user: str) -> dict[str, Callable[[ExtensionContext], Any]]:
         return generate(config, pool, topics, solved, "7")
 
     def answered(ctx: ExtensionContext) -> Any:
-        reply = start_session(ctx, Request(body={"userId": user, "subjectId": SUBJECT}))
+        reply = start_session(ctx, SessionRequest(user, SUBJECT))
         assert reply.status == 201, reply
         return msgspec.json.encode(reply.body)
 

@@ -26,7 +26,7 @@ from sqlalchemy import insert
 from benchmarks.environment import POSTGRES, SQLITE, databases, machine
 from jobs.common import metadata
 from jobs.exams import pack
-from jobs.exams.routes import get_exam, pre_gen_analytics
+from jobs.exams.routes import ExamRequest, get_exam, pre_gen_analytics
 from jobs.exams.tables import ExamType, exam_calls, exam_chunks, exam_requests, pre_generated_exams
 from jobs.sample_users import add_users, user_id
 from opsconsole.authoring.context import Resources
@@ -90,7 +90,7 @@ def _measured(name: str, folder: Path, exams: int, fetches: int) -> Iterator[dic
         half = len(targets) // 2
 
         def fetch(target: tuple[str, ExamType]) -> float:
-            return _timed(lambda: get_exam(ctx, Request(query={"userId": target[0], "examType": target[1].value})))
+            return _timed(lambda: get_exam(ctx, ExamRequest(*target)))
 
         yield _row(name, "one caller", [fetch(target) for target in targets[:half]], GOAL_MS)
         with ThreadPoolExecutor(CALLERS) as callers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from opsconsole.authoring.context import ExtensionContext
 from opsconsole.authoring.extensions import (
+    Answer,
     Check,
     ClearCache,
     Condition,
@@ -20,6 +21,7 @@ from opsconsole.core.settings import secret
 from opsconsole.core.text import safe
 
 __all__ = [
+    "Answer",
     "Check",
     "ClearCache",
     "Condition",

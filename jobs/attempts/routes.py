@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 import msgspec
 
 from jobs.attempts.cached_day import DAY_ATTEMPTS
-from opsconsole.extensions import ExtensionContext, Reply, Request, Route
+from opsconsole.extensions import ExtensionContext, Reply, Route
 
 
-def cached_day(ctx: ExtensionContext, request: Request) -> Reply:
+class DayRequest(msgspec.Struct, frozen=True):
+    """Which cached day."""
+
+    user: str
+    date: str
+
+
+def cached_day(ctx: ExtensionContext, request: DayRequest) -> Reply:
     """The cached array; 404 when it is absent or not an array. Raises Unavailable."""
-    user, day = request.path["user"], request.path["date"]
+    user, day = request.user, request.date
     try:
         is_date = date.fromisoformat(day).isoformat() == day
     except ValueError:
@@ -33,4 +41,10 @@ def _is_array(value: bytes) -> bool:
     return True
 
 
-attempt_day_route = Route("GET", "/cache/attempt-day/{user}/{date}", cached_day)
+attempt_day_route = Route(
+    "GET",
+    "/cache/attempt-day/{user}/{date}",
+    cached_day,
+    fields=DayRequest,
+    answers={200: list[dict[str, Any]]},
+)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Annotated, Any, final
+
+from msgspec import Meta, Struct
 
 from opsconsole.core.problems import Severity
 from opsconsole.core.text import safe
@@ -37,6 +39,12 @@ class Reply:
         return cls({"success": False, "error": document}, status)
 
 
+class Answer(Struct, frozen=True, kw_only=True):
+    """The answer to a request that succeeded."""
+
+    success: Annotated[bool, Meta(extra_json_schema={"const": True})] = True
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class StartRun:
@@ -59,14 +67,19 @@ class ClearCache:
 class Route:
     """An HTTP route of a pack. `path` has its parameters in braces: `/cache/attempt-day/{user}/{date}`.
 
-    `handler` is called in a thread and may raise OpsconsoleError. `changes` means that a call changes something, which
+    `handler` is called in a thread and may raise OpsconsoleError. With `fields`, a msgspec struct, it receives an
+    instance of that in place of the Request: the parameters of the path, and those of the body, or of the query of a
+    GET. A wrong one is answered with 400. `answers` has the type of the answer for each status; /openapi.json describes
+    both. `changes` means that a call changes something, which
     a viewer may not do, and HEAD does not do; without it, every method but GET does, and StartRun and ClearCache do.
     """
 
     method: str
     path: str
-    handler: Callable[[ExtensionContext, Request], Reply] | StartRun | ClearCache
+    handler: Callable[[ExtensionContext, Any], Reply] | StartRun | ClearCache
     changes: bool | None = None
+    fields: type[Struct] | None = None
+    answers: Mapping[int, Any] = field(default_factory=dict)
 
     @property
     def has_effect(self) -> bool:

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct, field
 
+from opsconsole.authoring.extensions import Answer
 from opsconsole.calendar.cron import zone
 from opsconsole.http.fields import until
 from opsconsole.http.operations import (
-    Answer,
     AnyOperation,
     Call,
     DoneAnswer,

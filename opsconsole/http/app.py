@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.context import ExtensionContext
-from opsconsole.authoring.extensions import ClearCache, Reply, Request, Route, StartRun
+from opsconsole.authoring.extensions import Answer, ClearCache, Reply, Request, Route, StartRun
 from opsconsole.cache.reads import Reads
 from opsconsole.core.database import reason
 from opsconsole.core.errors import BadSettings, NotAllowed, OpsconsoleError
@@ -27,7 +27,7 @@ from opsconsole.http.api import OPERATIONS
 from opsconsole.http.commanding import Commanding
 from opsconsole.http.fields import read_fields
 from opsconsole.http.metrics import CONTENT_TYPE, Metrics
-from opsconsole.http.operations import Answer, AnyOperation, Call, Sent
+from opsconsole.http.operations import AnyOperation, Call, Sent
 from opsconsole.http.request_guard import Client, RequestGuard
 from opsconsole.http.responses import FAILED, Document, Stream, answered, encode, error_reply, response
 from opsconsole.http.runs import TRIGGER
@@ -204,7 +204,8 @@ class App:
             return answered(answer, 200)
         if route.has_effect:
             check_actor(f"{route.method} {route.path}", call.actor)
-        return await self._pack_threads.run(lambda: encode(handler(context, request)))
+        given = pack_routes.arguments(route, request)
+        return await self._pack_threads.run(lambda: encode(handler(context, given)))
 
     async def _refuse_viewer(self, verb: Verb | None, path: str, call: Call) -> Reply:
         """The reply to a viewer whose request is invalid as well, which is recorded without what is invalid."""

@@ -6,10 +6,10 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from opsconsole.authoring.extensions import Answer
 from opsconsole.calendar.cron import zone
 from opsconsole.http.fields import past_time
 from opsconsole.http.operations import (
-    Answer,
     AnyOperation,
     Call,
     DoneAnswer,

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from opsconsole.authoring.definition import MAX_AT_ONCE
+from opsconsole.authoring.extensions import Answer
 from opsconsole.http.operations import (
-    Answer,
     AnyOperation,
     Call,
     DoneAnswer,

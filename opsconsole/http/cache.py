@@ -6,8 +6,9 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from opsconsole.authoring.extensions import Answer
 from opsconsole.cache.filters import ClearFilter
-from opsconsole.http.operations import Answer, AnyOperation, Call, DoneAnswer, Number, Operation, Sent, done
+from opsconsole.http.operations import AnyOperation, Call, DoneAnswer, Number, Operation, Sent, done
 from opsconsole.http.responses import HttpError
 from opsconsole.rules.actions import Verb
 from opsconsole.service.cache_documents import FamilyDocument, family_document

@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
+from opsconsole.authoring.extensions import Answer
 from opsconsole.core.settings import Actor, Role
-from opsconsole.http.operations import Answer, Sent
+from opsconsole.http.operations import Sent
 from opsconsole.http.responses import Busy, CommandRefused, HttpError
 from opsconsole.service.outcomes import Outcome
 from opsconsole.service.service import Service

@@ -21,7 +21,7 @@ R = TypeVar("R", bound=Struct)
 
 def read_fields(kind: type[R], request: Request, *, in_body: bool) -> R:
     """The parameters in the path, and those in the body or in the query. Without a body, the query is read in its
-    place. Raises HttpError.
+    place. Unknown ones are ignored unless the struct forbids them. Raises HttpError.
     """
     given: dict[str, Any] = dict(request.query)
     is_text = True
@@ -29,14 +29,18 @@ def read_fields(kind: type[R], request: Request, *, in_body: bool) -> R:
         if request.query:
             raise HttpError(400, "bad_query", "give the fields in the query or in the body, not in both")
         if not isinstance(request.body, dict):
-            raise HttpError(400, "bad_body", "the body must be a JSON object")
+            needed = [name for name in field_types(kind) if name not in request.path and is_required(kind, name)]
+            what = f" with {' and '.join(needed)}" if needed else ""
+            raise HttpError(400, "bad_body", f"the body must be a JSON object{what}", next(iter(needed), None))
         given, is_text = request.body, False
     types = field_types(kind)
-    for name in given:
-        if name not in types or name in request.path:
-            names = ", ".join(each for each in types if each not in request.path)
-            what = f"the fields are {names}" if names else "this route has no fields"
-            raise HttpError(400, "unknown_field", what, safe(name, 100))
+    unknown = [name for name in given if name not in types or name in request.path]
+    if not forbids_unknown(kind):
+        given = {name: value for name, value in given.items() if name not in unknown}
+    elif unknown:
+        names = ", ".join(each for each in types if each not in request.path)
+        what = f"the fields are {names}" if names else "this route has no fields"
+        raise HttpError(400, "unknown_field", what, safe(unknown[0], 100))
     valid = {name: _converted(name, types[name], given[name], is_text=is_text) for name in given}
     valid |= {name: _converted(name, types[name], value, is_text=True) for name, value in request.path.items()}
     for name in types:
@@ -51,6 +55,11 @@ def field_types(kind: type[Struct]) -> dict[str, Any]:
     """The types of a request's fields, by their names in JSON."""
     hints = get_type_hints(kind, include_extras=True)
     return {field.encode_name: hints[field.name] for field in msgspec.structs.fields(kind)}
+
+
+def forbids_unknown(kind: type[Struct]) -> bool:
+    """Whether a request with other fields is wrong."""
+    return kind.__struct_config__.forbid_unknown_fields
 
 
 def is_required(kind: type[Struct], name: str) -> bool:

@@ -7,11 +7,11 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
+from opsconsole.authoring.extensions import Answer
 from opsconsole.authoring.occurrence import OccurrenceFilter, OccurrenceState
 from opsconsole.core.times import utc
 from opsconsole.http.fields import check_order, past_time, until
 from opsconsole.http.operations import (
-    Answer,
     AnyOperation,
     Call,
     DoneAnswer,

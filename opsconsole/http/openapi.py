@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -13,7 +13,7 @@ from msgspec import Struct
 from opsconsole import __version__
 from opsconsole.authoring.extensions import ClearCache, Route, StartRun
 from opsconsole.authoring.pack import Pack
-from opsconsole.http.fields import field_types, is_list, is_required, schema_of
+from opsconsole.http.fields import field_types, forbids_unknown, is_list, is_required, schema_of
 from opsconsole.http.operations import AnyOperation
 from opsconsole.http.pack_routes import KeysClearedAnswer
 from opsconsole.http.requests import MAX_KEY
@@ -56,8 +56,9 @@ class ErrorAnswer(Struct, frozen=True, kw_only=True):
 def document(operations: Iterable[AnyOperation], packs: Iterable[Pack], plain: Mapping[str, Any]) -> dict[str, Any]:
     """The document of these operations and of the routes of these packs. `plain` are path items written by hand."""
     listed, pack_list = list(operations), list(packs)
-    answers: dict[type[Struct], None] = dict.fromkeys(
-        [*(each.answer for each in listed), RunQueuedAnswer, KeysClearedAnswer, ErrorAnswer]
+    of_packs = [kind for pack in pack_list for route in pack.routes for kind in route.answers.values()]
+    answers: dict[Any, None] = dict.fromkeys(
+        [*(each.answer for each in listed), RunQueuedAnswer, KeysClearedAnswer, ErrorAnswer, *of_packs]
     )
     schemas, components = msgspec.json.schema_components(list(answers), ref_template=REF)
     references = dict(zip(answers, schemas, strict=True))
@@ -93,67 +94,74 @@ def errors() -> dict[str, Any]:
     return {status: {"description": text, "content": error} for status, text in ERRORS.items()}
 
 
-def _operation(operation: AnyOperation, references: Mapping[type[Struct], Any]) -> dict[str, Any]:
-    in_path, others = _split(operation.path, operation.request)
-    is_post = operation.method != "GET"
-    parameters = [_parameter(name, kind, "path", is_required=True) for name, kind in in_path.items()]
+def _operation(operation: AnyOperation, references: Mapping[Any, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {
         "operationId": f"{operation.method.lower()}_{_identifier(operation.path)}",
         "summary": operation.summary,
         "description": inspect.getdoc(operation.handler) or operation.summary,
         "tags": [operation.tag],
+        **_given(operation.method, operation.path, operation.request),
     }
-    if is_post:
-        if others:
-            found["requestBody"] = _body(operation.request, others)
-    else:
-        parameters += [
-            _parameter(name, kind, "query", is_required=is_required(operation.request, name))
-            for name, kind in others.items()
-        ]
     if operation.verb is not None:
-        parameters.append({"$ref": "#/components/parameters/IdempotencyKey"})
-    if parameters:
-        found["parameters"] = parameters
-    found["responses"] = {str(operation.status): _answered(operation.answer, references), **errors()}
-    return found
+        found.setdefault("parameters", []).append({"$ref": "#/components/parameters/IdempotencyKey"})
+    return found | {"responses": errors() | {str(operation.status): _answered(operation.answer, references)}}
 
 
-def _pack_operation(pack: Pack, route: Route, references: Mapping[type[Struct], Any]) -> dict[str, Any]:
-    handler = route.handler
-    parameters: list[dict[str, Any]] = [
-        _parameter(name, str, "path", is_required=True) for name in _PARAMETER.findall(route.path)
-    ]
+def _pack_operation(pack: Pack, route: Route, references: Mapping[Any, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {
         "operationId": f"{route.method.lower()}_{_identifier(route.path)}",
         "tags": [pack.name],
     }
-    if isinstance(handler, StartRun):
-        _, others = _split("/{job}", TriggerRequest)
-        found["summary"] = f"Start a run of {handler.job}"
-        if route.method == "GET":
-            parameters += [_parameter(name, kind, "query", is_required=False) for name, kind in others.items()]
-        else:
-            found["requestBody"] = _body(TriggerRequest, others)
-        answered = {"202": _answered(RunQueuedAnswer, references)}
-    elif isinstance(handler, ClearCache):
-        found["summary"] = "Clear cached keys"
-        properties = {name: {"type": ["string", "null"], "minLength": 1} for name in handler.fields}
-        found["requestBody"] = _json_body(
-            {"type": "object", "properties": properties, "minProperties": 1}, required=True
-        )
-        answered = {"200": _answered(KeysClearedAnswer, references)}
-    else:
-        text = inspect.getdoc(handler) or ""
-        found["summary"] = text.partition("\n")[0].rstrip(".:")
-        found["description"] = text
-        answered = {"2XX": {"description": "See the description", "content": {"application/json": {"schema": {}}}}}
-        if route.method != "GET":
-            found["requestBody"] = _json_body({}, required=False)
-    if parameters:
-        found["parameters"] = parameters
-    found["responses"] = answered | errors()
+    answers: dict[str, Any] = {str(status): _answered(kind, references) for status, kind in route.answers.items()}
+    match route.handler:
+        case StartRun(job=job):
+            found["summary"] = f"Start a run of {job}"
+            found |= _given(route.method, route.path, TriggerRequest, without=("job",))
+            answers = {"202": _answered(RunQueuedAnswer, references)}
+        case ClearCache(fields=fields):
+            found["summary"] = "Clear cached keys"
+            properties = {name: {"type": ["string", "null"], "minLength": 1} for name in fields}
+            schema = {"type": "object", "properties": properties, "minProperties": 1}
+            found["requestBody"] = _json_body(schema, required=True)
+            answers = {"200": _answered(KeysClearedAnswer, references)}
+        case handler:
+            text = inspect.getdoc(handler) or ""
+            found["summary"] = text.partition("\n")[0].rstrip(".:")
+            found["description"] = text
+            if route.fields is not None:
+                found |= _given(route.method, route.path, route.fields)
+            else:
+                names = _PARAMETER.findall(route.path)
+                found["parameters"] = [_parameter(name, str, "path", is_required=True) for name in names]
+                found |= {"requestBody": _json_body({}, required=False)} if route.method != "GET" else {}
+    any_answer = {"2XX": {"description": "See the description", "content": {"application/json": {"schema": {}}}}}
+    if isinstance(route.handler, StartRun | ClearCache):
+        found.setdefault("parameters", []).append({"$ref": "#/components/parameters/IdempotencyKey"})
+    found["responses"] = _with_errors(answers or any_answer)
     return found
+
+
+def _with_errors(answers: Mapping[str, Any]) -> dict[str, Any]:
+    """These answers, and the errors of every route; what a pack answers with the status of an error may be both."""
+    found = {**errors(), **answers}
+    for status in answers.keys() & ERRORS.keys():
+        schemas = [each["content"]["application/json"]["schema"] for each in (answers[status], errors()[status])]
+        content = {"application/json": {"schema": {"anyOf": schemas}}}
+        found[status] = {"description": answers[status]["description"], "content": content}
+    return found
+
+
+def _given(method: str, path: str, kind: type[Struct], *, without: Sequence[str] = ()) -> dict[str, Any]:
+    """The parameters and the body of a request with the fields of `kind`."""
+    in_path, others = _split(path, kind)
+    others = {name: each for name, each in others.items() if name not in without}
+    parameters = [_parameter(name, each, "path", is_required=True) for name, each in in_path.items()]
+    if method == "GET":
+        parameters += [
+            _parameter(name, each, "query", is_required=is_required(kind, name)) for name, each in others.items()
+        ]
+    found: dict[str, Any] = {"parameters": parameters} if parameters else {}
+    return found | ({"requestBody": _body(kind, others)} if others and method != "GET" else {})
 
 
 def _split(path: str, kind: type[Struct]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -181,7 +189,7 @@ def _body(kind: type[Struct], types: Mapping[str, Any]) -> dict[str, Any]:
     schema: dict[str, Any] = {
         "type": "object",
         "properties": {name: schema_of(each) for name, each in types.items()},
-        "additionalProperties": False,
+        "additionalProperties": not forbids_unknown(kind),
     }
     return _json_body(schema | ({"required": required} if required else {}), required=bool(required))
 
@@ -190,8 +198,8 @@ def _json_body(schema: Mapping[str, Any], *, required: bool) -> dict[str, Any]:
     return {"required": required, "content": {"application/json": {"schema": schema}}}
 
 
-def _answered(answer: type[Struct], references: Mapping[type[Struct], Any]) -> dict[str, Any]:
-    text = " ".join((inspect.getdoc(answer) or "").split())
+def _answered(answer: Any, references: Mapping[Any, Any]) -> dict[str, Any]:
+    text = " ".join((inspect.getdoc(answer) or "").split()) if isinstance(answer, type) else "The answer"
     return {"description": text, "content": {"application/json": {"schema": references[answer]}}}
 
 

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Meta, Struct
 
+from opsconsole.authoring.extensions import Answer
 from opsconsole.core.bounds import MAX_ID, MAX_NOTE
 from opsconsole.core.settings import Actor, Role
 from opsconsole.rules.actions import Verb
@@ -33,13 +34,6 @@ FutureTime = Annotated[
     str, Meta(min_length=1, max_length=100, description="A time such as 2026-01-19T18:20:00Z, or 18:00")
 ]
 Length = Annotated[str, Meta(min_length=1, max_length=100, description="A duration such as 90m or 2h")]
-Success = Annotated[bool, Meta(extra_json_schema={"const": True})]
-
-
-class Answer(Struct, frozen=True, kw_only=True):
-    """The answer to a request that succeeded."""
-
-    success: Success = True
 
 
 class NoFields(Struct, frozen=True, forbid_unknown_fields=True):

@@ -11,12 +11,13 @@ from starlette.routing import Route as StarletteRoute
 
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.context import SHORT_SECONDS, ExtensionContext, Resources
-from opsconsole.authoring.extensions import ClearCache, Reply, Request, Route, StartRun
+from opsconsole.authoring.extensions import Answer, ClearCache, Reply, Request, Route, StartRun
 from opsconsole.authoring.pack import Pack
 from opsconsole.cache.filters import ClearFilter
 from opsconsole.core.errors import OpsconsoleError
 from opsconsole.core.settings import Role
-from opsconsole.http.operations import Answer, Call, Sent
+from opsconsole.http.fields import field_types, read_fields
+from opsconsole.http.operations import Call, Sent
 from opsconsole.http.responses import HttpError
 from opsconsole.rules.actions import Verb
 from opsconsole.service.service import Service
@@ -79,6 +80,11 @@ def _conditions(service: Service, body: Any, fields: Mapping[str, str]) -> Clear
     return ClearFilter(**{fields[name]: value for name, value in given.items()})
 
 
+def arguments(route: Route, request: Request) -> Any:
+    """What the handler of a route receives: the request, or its fields. Raises HttpError."""
+    return request if route.fields is None else read_fields(route.fields, request, in_body=route.method != "GET")
+
+
 def verb(route: Route) -> Verb | None:
     """The command that a route requests, if it is one."""
     match route.handler:
@@ -104,6 +110,10 @@ def problems(pack: Pack, route: Route, taken: Mapping[str, Mapping[str, object]]
     shape = _shape(route.path)
     if any(route.method in methods and _shape(path) == shape for path, methods in taken.items()):
         yield f"{name} is already in use"
+    if route.fields is not None:
+        for parameter in re.findall(r"{(\w+)", route.path):
+            if parameter not in field_types(route.fields):
+                yield f"{name} needs a field {parameter} in {route.fields.__name__}"
 
 
 async def _nothing(_request: object) -> Reply:

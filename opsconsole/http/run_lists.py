@@ -7,9 +7,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from opsconsole.authoring.extensions import Answer
 from opsconsole.authoring.run import RunState, Trigger
 from opsconsole.http.fields import check_order, past_time
-from opsconsole.http.operations import Answer, AnyOperation, Call, Limit, Name, Number, Operation, PastTime
+from opsconsole.http.operations import AnyOperation, Call, Limit, Name, Number, Operation, PastTime
 from opsconsole.http.responses import HttpError
 from opsconsole.rules.run_search import RunSearch
 from opsconsole.service.history import Place

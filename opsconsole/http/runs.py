@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct, field
 
+from opsconsole.authoring.extensions import Answer
 from opsconsole.authoring.run import RunState, Selection
 from opsconsole.core.humanize import count
 from opsconsole.http.operations import (
-    Answer,
     AnyOperation,
     Call,
     DoneAnswer,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import socket
 import threading
@@ -13,7 +14,7 @@ import pytest
 
 from opsconsole.core.configuration import load
 from opsconsole.core.errors import BadSettings
-from opsconsole.http import events
+from opsconsole.http import events, openapi
 from opsconsole.http.api import OPERATIONS
 from opsconsole.http.fields import field_types, is_required
 from opsconsole.http.openapi import PLAIN
@@ -298,6 +299,47 @@ def test_the_document_has_every_route_and_those_of_packs(viewer: HttpClient) -> 
     assert {f"GET {path}" for path in PLAIN} <= described
     assert {"GET /cache/attempt-day/{user}/{date}", "POST /api/cache/clear"} <= described
     assert document["components"]["schemas"]["RunDetails"]["properties"]["state"]
+
+
+def test_routes_of_packs_are_described_with_their_fields_and_answers(viewer: HttpClient) -> None:
+    document = viewer.get("/openapi.json").json
+    paths, schemas = document["paths"], document["components"]["schemas"]
+
+    session = paths["/api/practice/session"]["post"]
+    body = session["requestBody"]["content"]["application/json"]["schema"]
+    exam = paths["/api/get-pre-generated-exam"]["get"]
+    days = paths["/api/cache/stats"]["get"]["parameters"]
+
+    assert (set(body["properties"]), body["required"]) == ({"userId", "subjectId"}, ["userId", "subjectId"])
+    assert set(session["responses"]) == {"201", *openapi.ERRORS}
+    assert [(each["name"], each["in"]) for each in exam["parameters"]] == [("userId", "query"), ("examType", "query")]
+    assert [(each["name"], each["schema"]["maximum"]) for each in days] == [("days", 90)]
+    assert set(schemas["Exam"]["properties"]) == {"id", "examType", "questions", "createdAt", "expiresAt"}
+    assert (
+        len(paths["/api/health/redis"]["get"]["responses"]["503"]["content"]["application/json"]["schema"]["anyOf"])
+        == 2
+    )
+
+
+def test_every_status_in_the_code_is_described(viewer: HttpClient) -> None:
+    places = [
+        *Path(openapi.__file__).parent.glob("*.py"),
+        *(Path(openapi.__file__).parents[2] / "jobs").glob("*/routes.py"),
+    ]
+    calls = [node for path in places for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    first = {
+        call.args[0].value
+        for call in calls
+        if ast.unparse(call.func) in ("HttpError", "Reply.error", "super().__init__")
+        and call.args
+        and isinstance(call.args[0], ast.Constant)
+        and isinstance(call.args[0].value, int)
+    }
+    document = viewer.get("/openapi.json").json
+
+    described = [set(each["responses"]) for item in document["paths"].values() for each in item.values()]
+    assert len(first) > 8
+    assert all({str(status) for status in first} <= each for each in described)
 
 
 def test_no_answer_has_a_secret(

@@ -56,7 +56,7 @@ def fuzzable(installing: Installing, tmp_path: Path, redis_url: str, monkeypatch
     return installing(
         database_url=f"sqlite:///{tmp_path / 'ops.db'}",
         redis_url=redis_url,
-        packs="tests.packs.counting,jobs.attempts,jobs.practice",
+        packs="tests.packs.counting,jobs.attempts,jobs.exams,jobs.practice",
         environ={"CRON_SECRET": SECRET, "OPSCONSOLE_ENGINE__EXECUTOR": "inline"},
     )
 

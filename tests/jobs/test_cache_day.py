@@ -39,6 +39,7 @@ from tests.jobs.attempts_fixtures import (
     statements,
     tools_for,
 )
+from tests.jobs.route_calls import call
 
 GOLDEN = Path(__file__).parent / "golden" / "day_attempts.json"
 
@@ -604,10 +605,9 @@ def test_a_cached_day_is_available_over_http(fixture: AttemptsFixture, tools: Re
 
     def ask(user: str, day: str) -> Reply:
         (route,) = (route for route in pack.routes if route.path == "/cache/attempt-day/{user}/{date}")
-        assert callable(route.handler)
-        return route.handler(serving, Request({"user": user, "date": day}))
+        return call(route, serving, Request({"user": user, "date": day}))
 
-    assert ask("asha", DAY) == Reply(expected(tools.data, DAY)[key("asha")])
+    assert ask("asha", DAY) == Reply(json.loads(expected(tools.data, DAY)[key("asha")]))
     assert [ask(user, day).status for user, day in (("asha", "2025-01-20"), ("ben", DAY), ("chen", DAY))] == [404] * 3
     assert ask("as:ha*", DAY).status == 404
     for day in ("yesterday", "20250119", "2025-02-30", ""):

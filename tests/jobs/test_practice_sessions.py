@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import msgspec
 import pytest
 import redis
 from sqlalchemy import text
@@ -44,6 +42,7 @@ from tests.jobs.practice_fixtures import (
     extension_context,
     tools_at_noon,
 )
+from tests.jobs.route_calls import call
 from tests.soak import postgresql_in_soak
 
 pytestmark = postgresql_in_soak
@@ -96,9 +95,7 @@ def ask(
 ) -> Reply:
     """Calls the handler of a route."""
     (route,) = [route for route in pack.routes if (route.method, route.path) == (method, path)]
-    assert callable(route.handler)
-    reply = route.handler(serving, Request(path=parts, query=query or {}, body=body))
-    return replace(reply, body=msgspec.json.decode(msgspec.json.encode(reply.body)))
+    return call(route, serving, Request(path=parts, query=query or {}, body=body))
 
 
 # --- the declaration ----------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from opsconsole.calendar.windows import MOMENT
 from opsconsole.worker.planning import population
 from opsconsole.worker.work import work
 from tests.jobs.exams.claude import Fault, Logged, Script
+from tests.jobs.route_calls import call
 
 JOBS = {job.name.removeprefix("exams."): job for job in pack.jobs}
 TABLES = (users, pre_generated_exams, exam_requests, exam_chunks, exam_calls)
@@ -163,8 +164,7 @@ class ExamsFixture:
     def ask(self, method: str, path: str, *, body: Any = None, **query: str) -> Reply:
         """Calls the handler of a route."""
         (route,) = [route for route in pack.routes if (route.method, route.path) == (method, path)]
-        assert callable(route.handler)
-        return route.handler(self.serving, Request(query=query, body=body))
+        return call(route, self.serving, Request(query=query, body=body))
 
     def panel(self, title: str) -> PanelContent:
         """The content of a panel."""
