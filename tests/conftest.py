@@ -20,7 +20,8 @@ from opsconsole.embedded.redis import EmbeddedRedis
 from tests import templates
 from tests.faults.fork_server import CONSOLE, ForkServer
 from tests.installation import Installation
-from tests.services import NoPostgres, PrivatePostgres
+from tests.private_server import running
+from tests.services import PrivatePostgres
 
 hypothesis_settings.register_profile("default", deadline=None, derandomize=bool(os.environ.get("CI")))
 hypothesis_settings.load_profile("default")
@@ -138,14 +139,8 @@ def own_redis(tmp_path: Path) -> Iterator[EmbeddedRedis]:
 
 @pytest.fixture(scope="session")
 def _shared_postgres() -> Iterator[PrivatePostgres]:
-    try:
-        server = PrivatePostgres().start()
-    except NoPostgres as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
-    yield server
-    server.stop()
+    with running(PrivatePostgres()) as server:
+        yield server
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from typing import IO, Self
 import psycopg
 from sqlalchemy.engine import make_url
 
-from tests.services import SERVER_USER, WATCH, NoPostgres, PrivatePostgres, find_postgres, free_port
+from tests.services import SERVER_USER, WATCH, PrivatePostgres, find_postgres, free_port
 from tests.waiting import eventually
 
 FAST, IMMEDIATE = signal.SIGINT, signal.SIGQUIT
@@ -260,6 +260,3 @@ def _cut(db: psycopg.Connection[tuple[object, ...]], database_url: str) -> int:
     row = db.execute(query, [make_url(database_url).database]).fetchone()
     assert row is not None
     return int(str(row[0]))
-
-
-__all__ = ["FAST", "IMMEDIATE", "NoPgBouncer", "NoPostgres", "PgBouncer", "Restartable", "Standby"]

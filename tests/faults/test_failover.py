@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 
@@ -13,10 +12,11 @@ from opsconsole.authoring.run import RunState
 from opsconsole.core.database import Database, ErrorKind, error_kind, reason
 from tests.conftest import Installing
 from tests.faults.conftest import Start
-from tests.faults.servers import IMMEDIATE, NoPostgres, Restartable, Standby
+from tests.faults.servers import IMMEDIATE, Restartable, Standby
 from tests.faults.test_sql import NO_REDIS, ended, put_slow, token_of
 from tests.installation import Installation, is_at_work
 from tests.packs import counting
+from tests.private_server import running
 from tests.waiting import eventually
 from tests.wire import Wire
 
@@ -25,15 +25,8 @@ DAY = "2025-01-19"
 
 @pytest.fixture
 def primary() -> Iterator[Restartable]:
-    try:
-        server = Restartable().start()
-    except NoPostgres as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
-    assert isinstance(server, Restartable)
-    yield server
-    server.stop()
+    with running(Restartable()) as server:
+        yield server
 
 
 @pytest.fixture

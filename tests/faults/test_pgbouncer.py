@@ -16,10 +16,11 @@ from opsconsole.core.urls import database_url
 from opsconsole.embedded.redis import EmbeddedRedis
 from opsconsole.rules.backfill_status import BackfillState
 from tests.conftest import Installing
-from tests.faults.servers import NoPgBouncer, NoPostgres, PgBouncer, Restartable
+from tests.faults.servers import NoPgBouncer, PgBouncer, Restartable
 from tests.faults.test_sql import ended, put_slow, token_of
 from tests.installation import is_at_work
 from tests.packs import counting
+from tests.private_server import running
 from tests.waiting import PATIENCE_SECONDS, eventually
 
 DAY = "2025-01-19"
@@ -27,18 +28,16 @@ DAY = "2025-01-19"
 
 @pytest.fixture(scope="module")
 def bouncers() -> Iterator[tuple[Restartable, PgBouncer]]:
-    try:
-        with Restartable() as server:
-            assert isinstance(server, Restartable)
-            bouncer = PgBouncer(server, pool=2)
-            try:
-                yield server, bouncer.start()
-            finally:
-                bouncer.stop()
-    except (NoPostgres, NoPgBouncer) as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
+    with running(Restartable()) as server:
+        bouncer = PgBouncer(server, pool=2)
+        try:
+            yield server, bouncer.start()
+        except NoPgBouncer as error:
+            if os.environ.get("CI"):
+                raise
+            pytest.skip(str(error))
+        finally:
+            bouncer.stop()
 
 
 @pytest.fixture

@@ -15,11 +15,12 @@ from opsconsole.core import breaker
 from opsconsole.core.failpoints import Point
 from tests.conftest import Installing
 from tests.faults.conftest import Start
-from tests.faults.servers import FAST, NoPostgres, Restartable
+from tests.faults.servers import FAST, Restartable
 from tests.faults.test_boundaries import BY_A_RUN, IN_A_WORKER, PEOPLE, as_if_nothing_had_happened
 from tests.faults.test_sql import NO_REDIS, ended, make, put_slow
 from tests.installation import is_at_work
 from tests.packs import counting
+from tests.private_server import running
 from tests.waiting import PATIENCE_SECONDS, eventually
 
 DAY = "2025-01-19"
@@ -27,15 +28,8 @@ DAY = "2025-01-19"
 
 @pytest.fixture(scope="module")
 def _own_postgres() -> Iterator[Restartable]:
-    try:
-        server = Restartable().start()
-    except NoPostgres as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
-    assert isinstance(server, Restartable)
-    yield server
-    server.stop()
+    with running(Restartable()) as server:
+        yield server
 
 
 @pytest.fixture

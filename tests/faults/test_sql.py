@@ -31,9 +31,10 @@ from tests.conftest import Installing
 from tests.faults import contention_pack
 from tests.faults.conftest import Start
 from tests.faults.fork_server import ForkServer
-from tests.faults.servers import FAST, IMMEDIATE, NoPostgres, Restartable
+from tests.faults.servers import FAST, IMMEDIATE, Restartable
 from tests.installation import Installation, is_at_work
 from tests.packs import counting
+from tests.private_server import running
 from tests.soak import others_in_soak
 from tests.waiting import PATIENCE_SECONDS, eventually
 
@@ -44,15 +45,8 @@ CONNECTIONS = 20
 
 @pytest.fixture(scope="module")
 def _own_postgres() -> Iterator[Restartable]:
-    try:
-        server = Restartable(max_connections=str(CONNECTIONS)).start()
-    except NoPostgres as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
-    assert isinstance(server, Restartable)
-    yield server
-    server.stop()
+    with running(Restartable(max_connections=str(CONNECTIONS))) as server:
+        yield server
 
 
 @pytest.fixture

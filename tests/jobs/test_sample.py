@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import os
 import tracemalloc
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -21,7 +20,8 @@ from jobs.common import metadata, users
 from opsconsole.authoring.pack import Pack
 from opsconsole.core.database import Database
 from opsconsole.embedded.sample import OtherUsers, fill, missing_ranges, sample_until
-from tests.services import NoPostgres, PrivatePostgres
+from tests.private_server import running
+from tests.services import PrivatePostgres
 
 KOLKATA = ZoneInfo("Asia/Kolkata")
 MIDNIGHT = datetime(2026, 3, 8, 18, 30, tzinfo=UTC)  # the start of the 9th in Kolkata
@@ -51,15 +51,8 @@ def other(tmp_path: Path) -> Iterator[Database]:
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[PrivatePostgres]:
-    server = PrivatePostgres()
-    try:
-        server.start()
-    except NoPostgres as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
-    yield server
-    server.stop()
+    with running(PrivatePostgres()) as server:
+        yield server
 
 
 def rows(data: Database, table: Table) -> list[Any]:

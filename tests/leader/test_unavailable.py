@@ -23,7 +23,8 @@ from opsconsole.store import runs
 from tests.conftest import Installing
 from tests.installation import Installation
 from tests.packs import counting
-from tests.services import NoPostgres, PrivatePostgres
+from tests.private_server import running
+from tests.services import PrivatePostgres
 from tests.waiting import PATIENCE_SECONDS, eventually
 
 DAY = "2025-01-19"
@@ -189,14 +190,8 @@ def test_a_wrong_password_is_reported_but_not_shown(own_redis: EmbeddedRedis, in
 @pytest.fixture
 def own_postgres() -> Iterator[PrivatePostgres]:
     """A PostgreSQL server that only this test uses, and may stop."""
-    try:
-        server = PrivatePostgres().start()
-    except NoPostgres as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
-    yield server
-    server.stop()
+    with running(PrivatePostgres()) as server:
+        yield server
 
 
 def test_an_unreachable_data_database_fails_only_the_remaining_items(
