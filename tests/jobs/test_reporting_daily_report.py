@@ -28,12 +28,12 @@ def fixture(database_url: str) -> Iterator[ReportingFixture]:
 
 def test_a_day_with_income_expenses_and_a_transfer(fixture: ReportingFixture) -> None:
     fixture.open("cash", "asha", 10_000)
-    fixture.open("fixture", "asha", 500)
+    fixture.open("bank", "asha", 500)
     fixture.move("cash", "expense", 250, f"{DAY} 09:00", category="चाय")
     fixture.move("cash", "expense", 1_000, f"{DAY} 10:00", category="books")
-    fixture.move("fixture", "income", 90_000, f"{DAY} 11:00", category="salary")
+    fixture.move("bank", "income", 90_000, f"{DAY} 11:00", category="salary")
     fixture.move("cash", "income", 30, f"{DAY} 12:00", category="books")
-    fixture.transfer("fixture", "cash", 5_000, f"{DAY} 13:00")
+    fixture.transfer("bank", "cash", 5_000, f"{DAY} 13:00")
 
     fixture.run(daily_report, DAY)
 
@@ -53,7 +53,7 @@ def test_a_day_with_income_expenses_and_a_transfer(fixture: ReportingFixture) ->
         "चाय": {"in": 0, "out": 250, "count": 1},
     }
     assert report["by_pocket"] == {
-        "fixture": {"in": 90_000, "out": 5_000, "count": 2},
+        "bank": {"in": 90_000, "out": 5_000, "count": 2},
         "cash": {"in": 5_030, "out": 1_250, "count": 4},
     }
     for name in ("by_type", "by_category", "by_pocket"):

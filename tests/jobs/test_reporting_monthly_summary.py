@@ -24,14 +24,14 @@ def fixture(database_url: str) -> Iterator[ReportingFixture]:
 
 
 def test_a_month_with_salary_rent_and_savings(fixture: ReportingFixture) -> None:
-    fixture.open("fixture", "asha", 1_000)
+    fixture.open("bank", "asha", 1_000)
     fixture.open("save", "asha", 5)
-    fixture.move("fixture", "income", 70, "2026-01-31 23:59:59.999999")
-    fixture.move("fixture", "income", 5_000, "2026-02-01 00:00", category="salary")
-    fixture.move("fixture", "expense", 2_000, "2026-02-02 10:00", category="rent")
-    fixture.transfer("fixture", "save", 300, "2026-02-10 10:00")
-    fixture.move("fixture", "expense", 40, "2026-02-28 23:59:59.999999", category="tea")
-    fixture.move("fixture", "expense", 900, "2026-03-01 00:00", category="rent")
+    fixture.move("bank", "income", 70, "2026-01-31 23:59:59.999999")
+    fixture.move("bank", "income", 5_000, "2026-02-01 00:00", category="salary")
+    fixture.move("bank", "expense", 2_000, "2026-02-02 10:00", category="rent")
+    fixture.transfer("bank", "save", 300, "2026-02-10 10:00")
+    fixture.move("bank", "expense", 40, "2026-02-28 23:59:59.999999", category="tea")
+    fixture.move("bank", "expense", 900, "2026-03-01 00:00", category="rent")
     for day in ("2026-02-01", "2026-02-02", "2026-02-28", "2026-01-31"):
         fixture.run(daily_report, day)
 
@@ -47,7 +47,7 @@ def test_a_month_with_salary_rent_and_savings(fixture: ReportingFixture) -> None
         "transfer": {"in": 300, "out": 300, "count": 2},
     }
     assert row["by_pocket"] == {
-        "fixture": {"in": 5_000, "out": 2_340, "count": 4},
+        "bank": {"in": 5_000, "out": 2_340, "count": 4},
         "save": {"in": 300, "out": 0, "count": 1},
     }
     assert row["days_reported"] == 3
