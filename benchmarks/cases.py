@@ -112,7 +112,7 @@ def _write_mastery(workload: Workload) -> None:
 
 def _players(run: Run) -> int:
     """The number of players; the job's items are the boards."""
-    return int(run.metrics["published"] + run.metrics.get("excluded", 0)) // run.counts.planned
+    return int(sum(run.metrics.get(name, 0) for name in ("published", "unchanged", "excluded"))) // run.counts.planned
 
 
 CASES = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jobs.common import metadata
 from jobs.game.leaderboard_recalc import leaderboard_recalc
 from jobs.game.leaderboard_reset import leaderboard_reset_monthly, leaderboard_reset_weekly
-from jobs.game.leaderboards import BOARD, NAMES
+from jobs.game.leaderboards import BOARD, NAMES, STAMP
 from jobs.game.life_regen import life_regen
 from jobs.game.panels import panels
 from jobs.game.sample import add_game
@@ -23,7 +23,7 @@ pack = Pack(
         leaderboard_reset_monthly,
         leaderboard_recalc,
     ),
-    families=(BOARD, NAMES),
+    families=(BOARD, NAMES, STAMP),
     metadata=metadata,
     panels=panels,
     sample=add_game,

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from jobs.game.leaderboards import BOARDS, publish, update_rankings, warn_about_excluded
+from jobs.game.leaderboards import (
+    BOARDS,
+    is_published,
+    players_stamp,
+    publish,
+    update_rankings,
+    warn_about_excluded,
+)
 from opsconsole import Context, Items, Job, Limits, Scope, minutes
 
 
@@ -12,11 +19,15 @@ def all_boards(scope: Scope) -> tuple[str, ...]:
 
 
 def recalculate(ctx: Context, boards: Items) -> None:
-    """Updates the rankings in SQL, then publishes them, so that Redis never shows ranks the table did not have."""
+    """Updates the rankings in SQL, then publishes them, so that Redis never shows ranks the table did not have. A board
+    stays as it is while no player has changed.
+    """
     for board in boards:
         warn_about_excluded(ctx, board)
-        update_rankings(ctx, board)
-        publish(ctx, board)
+        stamp = players_stamp(ctx, board)  # first: a player who changes meanwhile counts for the next run
+        if not is_published(ctx, board, stamp):
+            is_current = update_rankings(ctx, board)
+            publish(ctx, board, stamp if is_current else None)
 
 
 leaderboard_recalc = Job(

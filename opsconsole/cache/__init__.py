@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from opsconsole.cache.families import BadKey, CacheRequest, Family
     from opsconsole.cache.figures import CacheDay
-    from opsconsole.cache.rankings import swap_ranking
+    from opsconsole.cache.rankings import ranking_stamp, swap_ranking
 
 _HOME_OF = {
     "BadKey": "opsconsole.cache.families",
     "CacheDay": "opsconsole.cache.figures",
     "CacheRequest": "opsconsole.cache.families",
     "Family": "opsconsole.cache.families",
+    "ranking_stamp": "opsconsole.cache.rankings",
     "swap_ranking": "opsconsole.cache.rankings",
 }
 
-__all__ = ["BadKey", "CacheDay", "CacheRequest", "Family", "swap_ranking"]
+__all__ = ["BadKey", "CacheDay", "CacheRequest", "Family", "ranking_stamp", "swap_ranking"]
 
 
 def __getattr__(name: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -36,21 +37,61 @@ class Contended(OpsconsoleError):
         super().__init__(f"another writer replaced {key} during each of {ATTEMPTS} attempts; find what else writes it")
 
 
-def swap_ranking(cache: Cache, key: str, names_key: str, read: Callable[[], Iterable[Entry]]) -> int:
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What a ranking was made from, and its member count."""
+
+    value: str
+    members: int
+
+
+def ranking_stamp(cache: Cache, key: str, names_key: str, *, stamp_key: str) -> Stamp | None:
+    """The stamp with which the ranking was swapped in; None if there is none, or if its keys no longer have as many
+    members and names as then. Raises Unavailable.
+    """
+    from opsconsole.cache.connection import translating_errors
+
+    with translating_errors():
+        pipeline = cache.client.pipeline()
+        pipeline.get(stamp_key)
+        pipeline.zcard(key)
+        pipeline.hlen(names_key)
+        stored, members, names = pipeline.execute()
+    value, _, sizes = (stored or b"").decode(errors="replace").rpartition(" ")
+    return Stamp(value, members) if value and sizes == f"{members},{names}" else None
+
+
+def swap_ranking(
+    cache: Cache,
+    key: str,
+    names_key: str,
+    read: Callable[[], Iterable[Entry]],
+    *,
+    stamp_key: str | None = None,
+    stamp: str | None = None,
+) -> int:
     """Replaces the sorted set `key` and the hash `names_key` with the entries from `read`. Returns the member count.
 
-    Both are staged in chunks and swapped in with one transaction; an empty ranking has no keys. When another writer
-    replaces the set after `read` was called, `read` is called again, so that the last to swap is always the last to
-    have read. Raises Unavailable, Contended, and what `read` raises.
+    Both are staged in chunks and swapped in with one transaction, which also writes the `stamp` to `stamp_key`, or
+    removes that key; an empty ranking has none of them. When another writer replaces the set after `read` was called,
+    `read` is called again, so that the last to swap is always the last to have read. Raises Unavailable, Contended, and
+    what `read` raises.
     """
     for _ in range(ATTEMPTS):
-        members = _swap_once(cache.client, key, names_key, read)
+        members = _swap_once(cache.client, key, names_key, read, stamp_key, stamp)
         if members is not None:
             return members
     raise Contended(key)
 
 
-def _swap_once(client: redis.Redis, key: str, names_key: str, read: Callable[[], Iterable[Entry]]) -> int | None:
+def _swap_once(
+    client: redis.Redis,
+    key: str,
+    names_key: str,
+    read: Callable[[], Iterable[Entry]],
+    stamp_key: str | None,
+    stamp: str | None,
+) -> int | None:
     """Stages the entries and swaps them in. None when a key changed meanwhile. Raises Unavailable."""
     from opsconsole.cache.connection import translating_errors
 
@@ -64,7 +105,7 @@ def _swap_once(client: redis.Redis, key: str, names_key: str, read: Callable[[],
             with translating_errors():
                 staging.add(chunk)
         with translating_errors():
-            swapped = staging.swap_in(watched)
+            swapped = staging.swap_in(watched, stamp_key, stamp)
         return staging.members if swapped else None
     finally:
         connection: Any = watched.connection
@@ -102,7 +143,7 @@ class _Staging:
         pipeline.execute()
         self.members += len(entries)
 
-    def swap_in(self, watched: redis.client.Pipeline) -> bool:
+    def swap_in(self, watched: redis.client.Pipeline, stamp_key: str | None, stamp: str | None) -> bool:
         """Renames the staged keys to the live ones. Returns whether no live key changed since it was watched."""
         import redis
 
@@ -119,6 +160,10 @@ class _Staging:
             if size:
                 watched.rename(new, live)
                 watched.persist(live)
+        if stamp_key is not None and stamp is not None and self.members:
+            watched.set(stamp_key, f"{stamp} {self.members},{self._names}")
+        elif stamp_key is not None:
+            watched.unlink(stamp_key)
         try:
             watched.execute()
         except redis.WatchError as error:

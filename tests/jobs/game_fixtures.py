@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import redis
-from sqlalchemy import Connection, Table, event, insert, select, text, update
+from sqlalchemy import Connection, Table, delete, event, insert, select, text, update
 
 from jobs.common import metadata
 from jobs.game import pack
@@ -58,6 +58,11 @@ class GameFixture:
         with self.data.writing() as db:
             db.execute(update(table).where(table.c.user_id == user).values(**to))
 
+    def remove(self, table: Table, user: str) -> None:
+        """Deletes a user's rows."""
+        with self.data.writing() as db:
+            db.execute(delete(table).where(table.c.user_id == user))
+
     def row(self, table: Table, user: str) -> dict[str, Any]:
         """A user's only row."""
         (found,) = (row for row in self.rows(table) if row["user_id"] == user)
@@ -87,6 +92,8 @@ class GameFixture:
     def _value(self, key: str) -> Any:
         if self.redis.type(key) == "zset":
             return self.redis.zrange(key, 0, -1, withscores=True)
+        if self.redis.type(key) == "string":
+            return self.redis.get(key)
         return self.redis.hgetall(key)
 
     def query(self, job: str, as_of: datetime) -> Any:

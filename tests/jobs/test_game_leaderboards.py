@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -167,6 +167,51 @@ def test_a_recalculation_without_changes_writes_nothing(fixture: GameFixture) ->
     assert "changed" not in result.metrics
 
 
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda fixture: fixture.redis.delete("leaderboard:global"),
+        lambda fixture: fixture.redis.delete("leaderboard:global:names"),
+        lambda fixture: fixture.redis.delete("leaderboard:global:stamp"),
+        lambda fixture: fixture.redis.flushall(),
+        lambda fixture: fixture.remove(rankings, "asha"),
+        lambda fixture: fixture.change(player_progress, "asha", username="Asha the second"),
+        lambda fixture: fixture.change(player_progress, "asha", xp_updated_at=NOON),
+        lambda fixture: fixture.change(player_progress, "asha", xp=2),
+    ],
+    ids=["board", "names", "stamp", "everything", "ranking", "name", "time", "xp"],
+)
+def test_a_board_is_made_again_when_anything_of_it_is_missing_or_has_changed(
+    fixture: GameFixture, spoil: Callable[[GameFixture], None]
+) -> None:
+    fixture.player("asha", xp=5, username="Asha")
+    fixture.player("ben", xp=5, username="Ben")
+    fixture.run("leaderboard_recalc", NOON, items=["global"])
+    assert fixture.run("leaderboard_recalc", NOON, items=["global"]).metrics == {"published": 0, "unchanged": 2}
+    spoil(fixture)
+
+    result = fixture.run("leaderboard_recalc", NOON, items=["global"])
+
+    assert result.metrics["published"] == 2
+    order(fixture, "global")
+    names = {row["user_id"]: row["username"] for row in fixture.rows(player_progress)}
+    assert fixture.redis.hgetall("leaderboard:global:names") == names
+
+
+def test_a_board_of_newer_ranks_is_not_taken_for_that_of_the_players(fixture: GameFixture) -> None:
+    fixture.player("asha", xp=5)
+    fixture.now = NOON + AN_HOUR
+    fixture.run("leaderboard_recalc", NOON + AN_HOUR, items=["global"])
+    fixture.change(player_progress, "asha", xp=4)
+    fixture.now = NOON  # a worker suspended for an hour continues
+    fixture.run("leaderboard_recalc", NOON, items=["global"])
+    fixture.now = NOON + 2 * AN_HOUR
+
+    fixture.run("leaderboard_recalc", NOON + 2 * AN_HOUR, items=["global"])
+
+    assert fixture.shown("global") == fixture.ranked("global") == [("asha", 4)]
+
+
 def test_only_the_rows_that_changed_are_written(fixture: GameFixture) -> None:
     for n in range(30):
         fixture.player(f"user{n:02}", xp=100 * n)
@@ -285,7 +330,8 @@ def test_readers_never_see_an_empty_or_partial_board(tmp_path: Path, redis_url: 
         reader.join()
 
     assert wrong == []
-    assert sorted(fixture.redis.keys()) == ["leaderboard:global", "leaderboard:global:names"]
+    keys = ["leaderboard:global", "leaderboard:global:names", "leaderboard:global:stamp"]
+    assert sorted(fixture.redis.keys()) == keys
     assert fixture.redis.ttl("leaderboard:global") == fixture.redis.ttl("leaderboard:global:names") == -1
     fixture.close()
 
@@ -493,8 +539,10 @@ def test_a_database_error_fails_only_its_board(fixture: GameFixture) -> None:
     assert sorted(fixture.redis.keys("leaderboard:*")) == [
         "leaderboard:global",
         "leaderboard:global:names",
+        "leaderboard:global:stamp",
         "leaderboard:monthly",
         "leaderboard:monthly:names",
+        "leaderboard:monthly:stamp",
     ]
 
 

@@ -88,6 +88,7 @@ KEYS = {
     "practice.session": r"practice:session:u\d{5}:\w+",
     "game.leaderboard": r"leaderboard:(global|weekly|monthly)",
     "game.leaderboard_names": r"leaderboard:(global|weekly|monthly):names",
+    "game.leaderboard_stamp": r"leaderboard:(global|weekly|monthly):stamp",
 }
 """The keys of each family, as other programs read them."""
 TTLS = {
@@ -102,6 +103,7 @@ TTLS = {
     "practice.session": 86400,
     "game.leaderboard": -1,
     "game.leaderboard_names": -1,
+    "game.leaderboard_stamp": -1,
 }
 
 
