@@ -1,4 +1,4 @@
-"""Reads the keyboard: whatever a terminal sends, the next key still counts."""
+"""Reads the keyboard: after any bytes from a terminal, the next key still counts."""
 
 from __future__ import annotations
 

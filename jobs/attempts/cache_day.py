@@ -1,4 +1,4 @@
-"""Caches each user's attempts of the day for programs that read them the next morning."""
+"""Caches each user's attempts of the day; other programs read them the next morning."""
 
 from __future__ import annotations
 

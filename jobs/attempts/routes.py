@@ -1,4 +1,4 @@
-"""HTTP route for a user's cached day, for programs without access to Redis."""
+"""HTTP route for a user's cached day, for clients without access to Redis."""
 
 from __future__ import annotations
 

@@ -161,7 +161,7 @@ async def _translated_errors() -> AsyncIterator[None]:
 
 
 def _connection_error(error: BaseException) -> CallFailed:
-    """Classifies a connection that failed: with what the environment says no call can be made, or it was not made."""
+    """Classifies a connection that failed: these settings of the environment allow no call, or it was not made."""
     import ssl
 
     import httpx2 as httpx

@@ -65,7 +65,7 @@ def day_figures(ctx: Context, db: Connection, keys: list[str]) -> list[Any]:
     """Each user's balances at the start and the end of the day, up to `as_of`, and the sums in between, by user.
 
     Users with an invalid transaction fail and are omitted, also when it is after the day, because the current balance
-    then says nothing about that day.
+    then has no information about that day.
     """
     day, p, t = ctx.window.until(ctx.as_of), pockets.c, transactions.c
     counted = p.created_at < ctx.window.end  # from the start of the day it was created
@@ -135,7 +135,7 @@ def fail_invalid_users(ctx: Context, db: Connection, keys: list[str], since: dat
 def _problem(row: Any) -> tuple[str, str]:
     """The kind of failure and its description."""
     if row.type not in TYPES:
-        return "unknown_type", f"has the unknown type {row.type}; known are {', '.join(TYPES)}"
+        return "unknown_type", f"has the unknown type {row.type}; the types are {', '.join(TYPES)}"
     if row.pocket is None:
         return "unknown_pocket", f"is in pocket {row.pocket_id}, which does not belong to this user"
     return "invalid_amount", f"has the amount {row.amount_minor}; it must be a whole number of minor units above 0"

@@ -15,7 +15,7 @@ from opsconsole import DAY, Context, Items, Job, Limits, Scope, all_of, minutes
 
 
 def users_with_transactions(scope: Scope) -> Select[tuple[str]]:
-    """Users with a transaction on the day before `as_of`, whether they are in `users` or not."""
+    """Users with a transaction on the window's day until `as_of`, even if they are missing from `users`."""
     t, day, owner = transactions.c, scope.window.until(scope.as_of), owners().c.user_id
     return select(owner).where(exists().where(t.user_id == owner, day.holds(t.occurred_at)))
 

@@ -189,7 +189,7 @@ class Context:
             self._in_write = False
 
     def check_lease(self) -> None:
-        """Goes no further if another process may be at this run by now. Call it right before what cannot be taken back,
+        """Stops here if another process may be working on this run by now. Call it right before what cannot be undone,
         such as a call that is paid for; `writing()` does so before it commits.
         """
         self._tools.check_lease()

@@ -76,7 +76,7 @@ class _Tcp(_Careful, Connection):
 
 class _Tls(_Careful, SSLConnection):
     def on_connect_check_health(self, check_health: bool = True) -> None:
-        """As above. A server that refuses the client's certificate says so after the handshake, or just closes."""
+        """As above. A server that refuses the client's certificate reports it after the handshake, or just closes."""
         try:
             super().on_connect_check_health(check_health)
         except redis.ConnectionError as error:

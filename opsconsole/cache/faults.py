@@ -35,7 +35,7 @@ class Fault:
 STRANGE = (AttributeError, LookupError, TypeError, ValueError, OverflowError, RecursionError, MemoryError)
 """redis-py raises these when the answers are not what Redis answers."""
 ERRORS = (redis.RedisError, OSError, *STRANGE)
-"""Whatever a call of redis-py raises."""
+"""Everything that a call of redis-py may raise."""
 
 NOT_REDIS = "its answers are not those of a Redis server"
 CLUSTER = "it is a Redis Cluster, which is not supported; use a server without cluster mode, or a proxy that hides it"

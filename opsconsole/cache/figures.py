@@ -18,7 +18,7 @@ class RedisStats:
     """Figures at one time. Memory in bytes, `max_memory` 0 for no limit; `hits` and `misses` since the start, which has
     the `run_id`.
 
-    A figure is None where the server does not tell it; `denied` are the commands that the Redis user may not run.
+    A figure is None where the server does not report it; `denied` are the commands that the Redis user may not run.
     """
 
     ping_ms: float
@@ -48,7 +48,7 @@ class RedisStats:
 
 
 def has_restarted(earlier: RedisStats, later: RedisStats) -> bool:
-    """Whether the server was restarted between two samples, as far as they tell."""
+    """Whether the server was restarted between two samples, as far as they show it."""
     if earlier.run_id is not None and later.run_id is not None:
         return earlier.run_id != later.run_id
     before, after = earlier.uptime_seconds, later.uptime_seconds

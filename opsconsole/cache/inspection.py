@@ -30,7 +30,7 @@ UNSUPPORTED = {ServerKind.CLUSTER: CLUSTER, ServerKind.SENTINEL: SENTINEL}
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server. `kind`, `version` and `policy` (what it evicts when it is full) are None where it does not tell them;
+    """A server. `kind`, `version` and `policy` (what it evicts when it is full) are None where it does not report them;
     `denied` are the commands that the Redis user may not run and opsconsole can do without.
     """
 
@@ -87,7 +87,7 @@ def _text(value: object) -> object:
 
 
 def why_unsupported(url: str) -> str | None:
-    """Why the server at a URL can never hold the cache; None if it can, or cannot be asked now."""
+    """Why the server at a URL can never hold the cache; None if it can, or is unreachable."""
     try:
         kind = inspect(url).kind
     except Unavailable:

@@ -1,4 +1,4 @@
-"""Backfills and their windows: lines for people, documents for programs."""
+"""Backfills and their windows, as lines and as JSON documents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How results are printed: tables for people, JSON for programs."""
+"""How results are printed: as tables, or as JSON."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SPACES = 2
 
 
 def echo(text: str | None = "", *, err: bool = False) -> None:
-    """Prints a text without anything in it that could control the terminal, whatever data it was made from."""
+    """Prints a text without anything in it that could control the terminal, even if the data has it."""
     click.echo(printable(text or ""), err=err)
 
 
@@ -67,7 +67,7 @@ def _print_records(head: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
 
 def fitting(widths: Sequence[int], room: int) -> list[int]:
     """The widths of columns in `room` cells: the widest ones are narrower, but none below LEAST_CELL. The first column,
-    which says what a row is about, is cut last.
+    which names what a row is about, is cut last.
     """
     found, spaces = list(widths), SPACES * (len(widths) - 1)
     for columns in (range(1, len(found)), range(min(1, len(found)))):

@@ -30,7 +30,7 @@ def open_service(
     With `patient`, an unreachable store is only logged: the caller shows that and waits; and with `check` the whole
     file of an embedded store is read: without it, call `require_intact` before anything is scheduled. With `reads`, for
     what only reads the store, no embedded Redis is started, and tables of packs are not created. With `note`, a
-    note on standard error says that the cache ends with this command, if it does. `report` is called with what is
+    note on standard error warns that the cache ends with this command, if it does. `report` is called with what is
     waited for, such as `opening the store`. Raises BadSettings, SchemaMismatch, or Unavailable.
     """
     make_private(settings.folder)

@@ -242,7 +242,7 @@ def _escape(letter: str, codec: str) -> str:
 
 def search_path_of(options: str) -> tuple[str, str]:
     """The search path in the `options` of a URL, as a list of quoted names that SET takes, and the other options. Empty
-    without one, and for one that cannot be read: the server says what is wrong with it.
+    without one, and for one that cannot be read: the server reports what is wrong with it.
     """
     found = _SEARCH_PATH.search(options)
     if found is None:

@@ -248,8 +248,8 @@ def is_outage(error: BaseException) -> bool:
 
 
 def describe(error: BaseException) -> tuple[str, str | None, object]:
-    """An exception as one safe line, the dependency that it says is unreachable, and where an unexpected one was
-    raised: the same place is the same problem, whatever its message.
+    """An exception as one safe line, the dependency that it names as unreachable, and where an unexpected one was
+    raised: the same place is the same problem, also with another message.
     """
     if isinstance(error, Unavailable):
         return error.sentence, error.dependency, None

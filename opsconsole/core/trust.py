@@ -19,7 +19,7 @@ def require_trusted(source: Path, packs: Iterable[str]) -> None:
     paths = [source.resolve(), folder, *(file for pack in packs for file in _files_of(pack, folder))]
     problems = [f"{path} {problem}" for path in dict.fromkeys(paths) if (problem := _problem(path))]
     if problems:
-        hint = "what it says runs with your rights; change its owner or mode, or pass --trust"
+        hint = "its contents run with your rights; change its owner or mode, or pass --trust"
         raise BadSettings([f"{problem}: {hint}" for problem in problems])
 
 

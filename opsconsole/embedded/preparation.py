@@ -46,7 +46,7 @@ class Preparing:
                 self._stopping.wait()
         except Stopped:
             pass
-        except Exception as error:  # noqa: BLE001 - the top of a thread; the console says what is wrong
+        except Exception as error:  # noqa: BLE001 - the top of a thread; the console shows what is wrong
             log_failure("preparing the demo", error)
             self._service.preparation = Preparation(0.0, "", problem=describe(error)[0])
 

@@ -29,7 +29,7 @@ MAX_HEAD_BYTES = 16 * 1024
 MAX_UNREAD_BYTES = 16 * 1024 * 1024
 """Of all responses that clients do not read."""
 MAX_REQUEST_BYTES = 16 * 1024 * 1024
-"""Whatever the response is: how much of a request is read before the connection is cut."""
+"""How much of a request is read before the connection is cut, independent of the response."""
 GRACE_SECONDS = 2
 """How long active requests may take when the process ends; runs are waited for afterwards."""
 
@@ -115,7 +115,7 @@ class Connection(H11Protocol):
         """Refuses what is not a valid request. What follows is read and ignored for a while: closing at once would
         reset the connection before the client has read the response.
         """
-        del msg  # what is wrong is not said to a client that sends anything
+        del msg  # a client that sends garbage gets no details
         self._is_refused = True
         self._unset_keepalive_if_required()
         if self.cycle is not None:

@@ -170,7 +170,7 @@ class Engine:
 
     def _lead(self, token: int) -> None:
         self._beat = time.monotonic() + OPENING_SECONDS
-        with ExitStack() as closing:  # each part is closed, whatever the others raise
+        with ExitStack() as closing:  # each part is closed, even if others raise
             closing.callback(log.info, "no longer leading with token %s", token)
             closing.callback(reach, Point.LEASE_RELEASED)
             closing.callback(self._leadership.release)

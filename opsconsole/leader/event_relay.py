@@ -33,7 +33,7 @@ MAX_CHARACTERS = 8_000_000
 POLL_SECONDS = 1.0
 DRAIN_SECONDS = 1.0
 MAX_REFUSED = 3
-"""When Redis refuses so many events in a row, it is Redis that has a problem and not the events."""
+"""When Redis refuses this number of events in a row, Redis has a problem and not the events."""
 
 OnPoison = Callable[[int, BaseException], None]
 
@@ -124,7 +124,7 @@ def _mark(tools: Resources, ids: Sequence[int]) -> None:
 def _responds(tools: Resources) -> bool:
     try:
         return bool(tools.cache.client.ping())
-    except Exception:  # noqa: BLE001 - whatever it is, it is no fault of an event
+    except Exception:  # noqa: BLE001 - no event is the cause
         return False
 
 

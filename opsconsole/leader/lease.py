@@ -73,7 +73,7 @@ class Leadership:
     """Takes the lease for this process and renews it.
 
     A lease whose beat has not changed for `seconds`, by this process's steady clock, has expired. Its holder and the
-    workers that share its `deadline` stop before that, and do not continue: the process takes the lease anew. Clocks
+    workers that share its `deadline` stop before that, and do not continue: the process takes the lease again. Clocks
     of two machines are never compared, and setting a clock has no effect.
     """
 
@@ -173,7 +173,7 @@ class Leadership:
                     log.warning("the engine is stalled; the lease is not renewed")
                 elif self.is_held:
                     is_mine = self._renew(token, problems())
-            except BaseException as error:  # noqa: BLE001 - not renewed, for whatever reason; it is held until it lapses
+            except BaseException as error:  # noqa: BLE001 - not renewed; it is held until it lapses
                 self.renewals.failed(error)
             # After a failure soon: a lost connection can be replaced before the lease is lost.
             wait = self._seconds / (4 if self._renewed >= started else 20)
@@ -206,7 +206,7 @@ class Leadership:
         return known is Fate.DEAD or (known is Fate.UNKNOWN and now - self._store_failed > 2 * self._seconds)
 
     def _extend(self, started: float) -> None:
-        """Counts from when the transaction of the renewal began: other processes have seen it later, if at all."""
+        """Counts from when the transaction of the renewal began: other processes read it later, if at all."""
         self._renewed = started
         self.deadline.extend(started + self._seconds * HELD_SHARE)
 

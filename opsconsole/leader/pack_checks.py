@@ -143,7 +143,7 @@ class PackChecks:
 
 
 def _outcome(check: Check, context: ExtensionContext) -> Outcome:
-    """Reads a check. Whatever it does, there is an outcome."""
+    """Reads a check. There is always an outcome."""
     try:
         return tuple(_conditions(check.read(context)))
     except Unavailable as error:

@@ -59,7 +59,7 @@ class Probe:
         was_reachable = self._record.unreachable_since is None
         try:
             seconds = self._look()
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the service does not respond as it should
+        except BaseException as error:  # noqa: BLE001 - any error means that the service does not respond as it should
             self._record = self._record.failed(self._started_at, _why(error))
         else:
             self._record = self._record.responded(self._now(), seconds or time.monotonic() - started)

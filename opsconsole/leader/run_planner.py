@@ -35,7 +35,7 @@ class RunPlanner:
     """Where the planning of a run stands.
 
     Its keys come from a worker that reads the population; those of a retry from the store, page by page with `step`.
-    `problem` says why the run cannot be planned. `in_flight` means that a worker has its planning.
+    `problem` is why the run cannot be planned. `in_flight` means that a worker has its planning.
     """
 
     def __init__(self, run: Run, job: Job, *, interrupted: bool) -> None:

@@ -63,8 +63,8 @@ class Runner:
 
     `may_start_work` returns whether the lease allows new work; `only_command` limits it to the runs of one command.
     Every method may raise Fenced, what `check_lease` raises when the lease is over, or SQLAlchemyError when the store
-    is unreachable: then close the Runner, the store has the complete state. Whatever else the work on a run raises ends
-    that run as failed.
+    is unreachable: then close the Runner, the store has the complete state. Any other exception ends the run that
+    raised it as failed.
     """
 
     def __init__(

@@ -124,8 +124,8 @@ class Scheduler:
             self._ticker.shutdown(wait=True)
 
     def _next_due(self, after: datetime) -> datetime | None:
-        """The first scheduled time of any job later than `after`. APScheduler asks before what is due is planned, and
-        must not wait for that.
+        """The first scheduled time of any job later than `after`. APScheduler calls it before what is due is
+        planned, and must not wait for that.
         """
         jobs, crons = self._jobs, self._crons
         ahead = []
@@ -183,7 +183,7 @@ class Scheduler:
         """Repairs what a clock wrote that was ahead, or is behind now: cursors and pending stamps later than `now`.
 
         The rows of scheduled times later than `now` stay until their time comes: a time that ran does not run again,
-        and any other is planned anew.
+        and any other is planned again.
         """
         for store in (runs, pauses, windows, alerts, silences, notifications):
             store.set_back(db, now)

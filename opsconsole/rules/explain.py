@@ -76,7 +76,7 @@ def explain(at: datetime, evidence: Evidence) -> Answer:
     is_scheduled = evidence.cron is not None and evidence.cron.previous(at) == at
     record = _record_of(at, is_scheduled, evidence)
     if record is not None and at > evidence.now and not record.has_run:
-        record = None  # it will be planned anew
+        record = None  # it will be planned again
     if record is not None:
         found = [*_recorded(record, evidence), *_recorded_by(at, record, evidence)]
     elif is_scheduled:

@@ -177,7 +177,7 @@ def revise(
 ) -> Revision:
     """Decides about the rows with times in (cursor, now], in order, which were written before the clock was set back.
 
-    A time that ran does not run again. The others are planned anew, unless the clock `has_returned` past all of them
+    A time that ran does not run again. The others are planned again, unless the clock `has_returned` past all of them
     with a jump: it was right when it wrote them, and was behind meanwhile.
     """
     records = list(records)

@@ -37,7 +37,7 @@ class CacheReadsRecorder:
 
     def _new(self, family: str, reads: Reads) -> Reads:
         more = reads.since(self._before.get(family, NONE))
-        return reads if min(more.hits, more.misses, more.failed) < 0 else more  # counted anew after a reload
+        return reads if min(more.hits, more.misses, more.failed) < 0 else more  # counted from 0 after a reload
 
     def stop(self) -> None:
         """Adds what is left, if the store can be reached."""

@@ -35,7 +35,7 @@ class ParameterDocument(Document, frozen=True, kw_only=True):
 
 class JobDocument(Document, frozen=True, kw_only=True):
     """A job. `schedule` is its schedule in words; the run for `next_at` starts at `starts_at`, later with a jitter.
-    `changed` says who changed its schedule, and to what it is reset.
+    `changed` names who changed its schedule, and the one that a reset restores.
     """
 
     job: str

@@ -13,7 +13,7 @@ from opsconsole.service.snapshot import Leader
 from opsconsole.store import lease as leases
 
 UNRENEWED = timedelta(minutes=1)
-"""A lease that this process sees for the first time counts as expired when it was last renewed so long ago. The clocks
+"""A lease that this process reads for the first time counts as expired when it was last renewed this long ago. Clocks
 of two machines differ, so that less proves nothing; afterwards the steady clock of this process decides."""
 SLACK_SECONDS = 1.0
 

@@ -57,7 +57,7 @@ class Leader:
 @dataclass(frozen=True, slots=True)
 class JobCard:
     """A job as lists show it. `words` is its schedule in words, "manual" for a job without one; `next_at` is when its
-    next scheduled run starts, `shift` after the scheduled time; `changed` says who changed its schedule. It is None
+    next scheduled run starts, `shift` after the scheduled time; `changed` names who changed its schedule. It is None
     without a schedule or at the end of the calendar.
     """
 

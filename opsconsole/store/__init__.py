@@ -22,7 +22,7 @@ class Store(Database):
     """The store's database, with transactions for the leader.
 
     Its statements are short: what takes longer waits for something that is broken. Any text can be stored in it,
-    whatever the database's encoding.
+    in any encoding of the database.
     """
 
     name = "the store"

@@ -240,7 +240,7 @@ def assign_command(db: Connection, numbers: Sequence[int], command: int) -> None
 def end_now(
     db: Connection, run: Run, *, token: int, state: RunState, at: datetime, error: str, not_reached: int
 ) -> None:
-    """Gives an open run its terminal state, whatever it has reached; `not_reached` are its remaining items. `error` is
+    """Gives an open run its terminal state, in any state of its work; `not_reached` are its remaining items. `error` is
     safe to store.
     """
     if run.occurrence is not None and run.state is RunState.QUEUED:

@@ -99,7 +99,7 @@ def next_to_check(db: Connection, jobs: Sequence[str], before: datetime) -> tupl
 
 
 def get(db: Connection, job: str, label: str) -> Window:
-    """A window that has a record. Raises whatever an unreadable one raises."""
+    """A window that has a record. Raises what an unreadable one raises."""
     c = windows.c
     row = db.execute(select(c.start, c.end).where(c.job == job, c.label == label)).one()
     return Window(row.start, row.end, label)

@@ -127,7 +127,7 @@ class Worker:
             self._unsent = self._unsent[os.write(self.input, self._unsent) :]
         except BlockingIOError:
             return
-        except BrokenPipeError:  # it has ended, or closed the pipe: its end says which
+        except BrokenPipeError:  # it has ended, or closed the pipe: its end shows which
             self._unsent = b""
 
     def read(self) -> list[Result | Counted] | None:
@@ -205,7 +205,7 @@ class Worker:
         os.close(self.answers)
 
     def _answer(self, line: bytes) -> Result | Counted | None:
-        """The answer in a line; None for the first line, which says whether it is ready."""
+        """The answer in a line; None for the first line, which reports whether it is ready."""
         try:
             if not self.ready and self.problem is None:
                 self.problem = _hello.decode(line).problem
@@ -251,7 +251,7 @@ class Worker:
 
 
 def lost(work: Work, why: Lost, reason: str, ended: str) -> Result:
-    """The answer to work whose worker ended: `ended` names it and says how."""
+    """The answer to work whose worker ended: `ended` names it and how it ended."""
     if isinstance(work, Batch):
         return BatchResult(work.run, work.seq, work.attempt, again=work.keys, lost=why, reason=reason, ended=ended)
     return PlanningResult(work.run, lost=why, reason=reason, ended=ended)

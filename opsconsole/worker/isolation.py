@@ -166,7 +166,7 @@ class _Child:
         return Trouble.FOREIGN if received else Trouble.CLOSED
 
     def wait(self) -> int | None:
-        """Its exit code, negative for a signal; None when it goes on, and has to be killed."""
+        """Its exit code, negative for a signal; None when it continues, and has to be killed."""
         deadline = time.monotonic() + END_SECONDS
         while time.monotonic() < deadline:
             pid, status = os.waitpid(self.pid, os.WNOHANG)

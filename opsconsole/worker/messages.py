@@ -57,7 +57,7 @@ class Planning(msgspec.Struct, frozen=True, tag=True):
 
 
 class PlanningResult(msgspec.Struct, tag=True, omit_defaults=True):
-    """An answer to a Planning: facts, or a page of keys. The last one is `done`, or says why there are no more.
+    """An answer to a Planning: facts, or a page of keys. The last one is `done`, or has the reason for its end.
 
     `broken` names an unreachable dependency, and `lost` means that the worker ended; `reason` is the message for
     either, and without them that of a job that cannot be planned. `ended` names that worker's process and how it ended.
@@ -108,7 +108,7 @@ class Trouble(StrEnum):
 
 
 class Ended(msgspec.Struct, frozen=True, tag=True):
-    """What a worker sends instead of an answer when the process that executed the work is gone; the worker goes on.
+    """What a worker sends instead of an answer when the process that executed the work is gone; the worker continues.
     `code` is its exit code, negative for a signal, and None when it had to be killed.
     """
 

@@ -15,7 +15,7 @@ CHUNK_BYTES = 1 << 20
 
 
 def limit_output(file: Path) -> None:
-    """Empties a file that is too large; the end of what it had is then in `FILE.1`, in place of what was there."""
+    """Empties a file that is too large. `FILE.1` then has the end of it, and nothing else."""
     try:
         if file.stat().st_size <= MAX_OUTPUT_BYTES:
             return

@@ -71,7 +71,7 @@ class TextDialog(Dialog[Answer], Generic[Answer]):
 class TypeToConfirm(TextDialog[str]):
     """A question that is confirmed by typing a word; answers with the button that was pressed, or None.
 
-    `consequence` completes "Type ... to", `otherwise` says what happens without the word.
+    `consequence` completes "Type ... to", `otherwise` is what happens without the word.
     """
 
     def __init__(

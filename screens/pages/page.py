@@ -48,7 +48,7 @@ HIDDEN_KEYS = frozenset(readable(key) for each in CHANGES for key in DEFAULTS[ea
 class Page(Screen[None]):
     """A screen with the top line, the verdict, its panels, a notice and its keys.
 
-    Its class names tell styles.tcss the size of the terminal: one of those for the width and one for the height.
+    Its class names are the size of the terminal for styles.tcss: one of those for the width and one for the height.
     """
 
     AUTO_FOCUS = ""

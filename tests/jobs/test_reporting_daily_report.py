@@ -216,7 +216,7 @@ def spoil(fixture: ReportingFixture, **what: Any) -> None:
 BAD = [
     (
         {"type": "gift"},
-        "transaction bad has the unknown type gift; known are income, expense, transfer_in, transfer_out",
+        "transaction bad has the unknown type gift; the types are income, expense, transfer_in, transfer_out",
     ),
     ({"amount_minor": 0}, "transaction bad has the amount 0; it must be a whole number of minor units above 0"),
     ({"amount_minor": -5}, "transaction bad has the amount -5; it must be a whole number of minor units above 0"),

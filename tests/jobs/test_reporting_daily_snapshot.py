@@ -155,7 +155,7 @@ def test_one_invalid_transaction_does_not_stop_other_users(fixture: ReportingFix
     result = fixture.run(daily_snapshot, DAY)
 
     assert (result.ok, result.failed) == (2, ["chen"])
-    assert result.failures[0].message.startswith("transaction t1 has the unknown type gift; known are")
+    assert result.failures[0].message.startswith("transaction t1 has the unknown type gift; the types are")
     assert fixture.rows(daily_snapshot).keys() == {("asha", DAY), ("ben", DAY)}
     assert fixture.rows(daily_report).keys() == {("asha", DAY)}
 

@@ -133,7 +133,7 @@ def test_one_invalid_transaction_does_not_stop_other_users(fixture: ReportingFix
     result = fixture.run(monthly_summary, MONTH)
 
     assert (result.ok, result.failed) == (2, ["chen"])
-    assert result.failures[0].message.startswith("transaction t1 has the unknown type gift; known are")
+    assert result.failures[0].message.startswith("transaction t1 has the unknown type gift; the types are")
     assert fixture.rows(monthly_summary).keys() == {("asha", MONTH), ("ben", MONTH)}
 
 
