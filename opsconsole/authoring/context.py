@@ -274,6 +274,7 @@ class ExtensionContext:
         options: Mapping[str, Any],
         families: tuple[Family, ...],
         *,
+        data: Database | None = None,
         leader_notes: Callable[[], tuple[str, ...] | None] = lambda: None,
         cache_days: Callable[[int], Sequence[CacheDay]] = lambda _days: (),
     ) -> None:
@@ -282,6 +283,7 @@ class ExtensionContext:
         self.leader_notes = leader_notes
         self.families = families
         self._tools = tools
+        self._data = data or tools.data
 
     @property
     def now(self) -> datetime:
@@ -291,13 +293,13 @@ class ExtensionContext:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A read snapshot of the data database. Raises Unavailable."""
-        with self._translating_errors(), self._tools.data.reading() as connection:
+        with self._translating_errors(), self._data.reading() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """A short write transaction on the data database. Raises Unavailable."""
-        with self._translating_errors(), self._tools.data.writing() as connection:
+        with self._translating_errors(), self._data.writing() as connection:
             yield connection
 
     @property
@@ -307,7 +309,7 @@ class ExtensionContext:
 
     def among(self, column: Any, keys: list[str]) -> Any:
         """The SQL condition that a string column of the data database is one of `keys`."""
-        return among(column, keys, sqlite=self._tools.data.is_sqlite)
+        return among(column, keys, sqlite=self._data.is_sqlite)
 
     @contextmanager
     def _translating_errors(self) -> Iterator[None]:

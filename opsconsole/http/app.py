@@ -70,6 +70,7 @@ class App:
         self._service = service
         self._guard = guard
         self._metrics = Metrics(service)
+        self._viewed = pack_routes.data_for_viewers(service)
         self.begin()
         self._load(service.catalog)
 
@@ -122,6 +123,7 @@ class App:
     def close(self) -> None:
         """Closes the connections to the data database and Redis."""
         self._resources.close()
+        self._viewed.close()
 
     def _actor(self, client: Client, origin: str) -> Actor:
         """The sender of a request. Nobody may do more than the user of this process."""
@@ -147,9 +149,10 @@ class App:
         problems: list[str] = []
         for pack in catalog.packs:
             context = pack_routes.context_for(self._service, catalog, pack, resources)
+            viewing = pack_routes.context_for(self._service, catalog, pack, resources, self._viewed)
             for route in pack.routes:
                 problems += pack_routes.problems(pack, route, paths)
-                handle = functools.partial(self._pack_route, route, context)
+                handle = functools.partial(self._pack_route, route, context, viewing)
                 method = Method(handle, has_effect=route.has_effect, verb=pack_routes.verb(route))
                 paths.setdefault(route.path, {})[route.method] = method
         if problems:
@@ -194,7 +197,9 @@ class App:
             answer = await threads.run(lambda: _answer(operation.handler(call, fields)))
         return answered(answer, operation.status)
 
-    async def _pack_route(self, route: Route, context: ExtensionContext, request: Request, call: Call) -> Reply:
+    async def _pack_route(
+        self, route: Route, context: ExtensionContext, viewing: ExtensionContext, request: Request, call: Call
+    ) -> Reply:
         handler = route.handler
         if isinstance(handler, StartRun):
             return await self._operate(TRIGGER, replace(request, path={"job": handler.job}), call)
@@ -205,7 +210,7 @@ class App:
         if route.has_effect:
             check_actor(f"{route.method} {route.path}", call.actor)
         given = pack_routes.arguments(route, request)
-        return await self._pack_threads.run(lambda: encode(handler(context, given)))
+        return await self._pack_threads.run(lambda: encode(handler(viewing if call.is_viewers else context, given)))
 
     async def _refuse_viewer(self, verb: Verb | None, path: str, call: Call) -> Reply:
         """The reply to a viewer whose request is invalid as well, which is recorded without what is invalid."""

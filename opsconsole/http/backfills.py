@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
 from opsconsole.authoring.definition import MAX_AT_ONCE
 from opsconsole.authoring.extensions import Answer
+from opsconsole.core.errors import BadWindow
 from opsconsole.http.operations import (
     AnyOperation,
     Call,
@@ -21,7 +23,7 @@ from opsconsole.http.operations import (
     done,
 )
 from opsconsole.http.responses import HttpError
-from opsconsole.rules.actions import Verb, parse_date_range
+from opsconsole.rules.actions import Verb, parse_date
 from opsconsole.rules.backfill import Only, Order
 from opsconsole.service.backfill_documents import (
     BackfillDetails,
@@ -96,7 +98,9 @@ def plan(call: Call, request: PlanRequest) -> BackfillAnswer:
     """Stores a plan: what would be run or skipped, and why. Nothing is run until it is applied."""
     if len(set(request.jobs)) < len(request.jobs):
         raise HttpError(400, "bad_field", "jobs has a name more than once", "jobs")
-    since, until = parse_date_range(request.from_, request.to)
+    since, until = _date("from", request.from_), _date("to", request.to)
+    if since > until:
+        raise HttpError(400, "bad_date", "from must not be later than to", "from")
     number = call.backfills.plan(
         request.jobs,
         since,
@@ -106,6 +110,13 @@ def plan(call: Call, request: PlanRequest) -> BackfillAnswer:
         stop_on_failure=request.stop_on_failure,
     )
     return BackfillAnswer(backfill=backfill_details(call.service.backfills, number))
+
+
+def _date(name: str, text: str) -> date:
+    try:
+        return parse_date(text)
+    except BadWindow as error:
+        raise HttpError(400, "bad_date", error.sentence, name) from None
 
 
 def apply(call: Call, request: BackfillRequest) -> Sent:

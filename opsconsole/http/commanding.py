@@ -48,7 +48,7 @@ class Commanding:
             sent = await self._in_thread(send)
             outcome = await self._outcome(sent.command)
             if outcome.refused is not None:
-                raise CommandRefused(outcome.refused, outcome.exit_code)
+                raise CommandRefused(outcome.error or "", outcome.refused, outcome.exit_code)
             return await self._in_thread(lambda: sent.answer(outcome))
 
     async def _leader(self) -> None:

@@ -74,16 +74,19 @@ def _converted(name: str, kind: Any, value: Any, *, is_text: bool) -> Any:
     try:
         found = msgspec.convert(value, kind, strict=not is_text)
     except msgspec.ValidationError:
-        raise _wrong(name, kind) from None
+        raise _wrong(name, kind, is_text=is_text) from None
     if found is None and is_text:
-        raise _wrong(name, kind)  # a parameter is left out, never `null`
+        raise _wrong(name, kind, is_text=is_text)  # a parameter is left out, never `null`
     if any(not is_storable(each) for each in _texts(found)):
         raise HttpError(400, "bad_text", f"{name} must be valid Unicode without NUL characters", name)
     return found
 
 
-def _wrong(name: str, kind: Any) -> HttpError:
-    return HttpError(400, "bad_field", f"{name} must be {expected(kind)}", name)
+def _wrong(name: str, kind: Any, *, is_text: bool) -> HttpError:
+    in_words = expected(kind)
+    if is_text and is_list(kind):
+        in_words = f"{_words(schema_of(kind)['items'])}; separate several by commas"
+    return HttpError(400, "bad_field", f"{name} must be {in_words}", name)
 
 
 def is_list(kind: Any) -> bool:
@@ -140,7 +143,8 @@ def _words(schema: Mapping[str, Any]) -> str:
         case "null":
             return "null"
         case "array":
-            return f"a list, each {_words(schema['items'])}"
+            size = f" of {schema['minItems']} to {schema['maxItems']:,}" if "maxItems" in schema else ""
+            return f"a list{size}, each {_words(schema['items'])}"
         case "string" if "maxLength" in schema:
             least = f"{schema['minLength']} to" if "minLength" in schema else "up to"
             return f"a string of {least} {schema['maxLength']:,} characters"
@@ -164,9 +168,12 @@ def until(length: str | None, end: str | None, place: ZoneInfo, now: datetime) -
     try:
         if length is not None:
             return now + parse_duration(length)
-        return None if end is None else parse_future_time(end, place, now)
+        found = None if end is None else parse_future_time(end, place, now)
     except BadTime as error:
         raise HttpError(400, "bad_time", error.sentence, "for" if length is not None else "until") from None
+    if found is not None and found <= now:
+        raise HttpError(400, "bad_time", "until must be in the future", "until")
+    return found
 
 
 def check_order(since: datetime | None, end: datetime | None) -> None:

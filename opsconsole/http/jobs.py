@@ -9,7 +9,7 @@ from msgspec import Meta, Struct, field
 
 from opsconsole.authoring.extensions import Answer
 from opsconsole.authoring.occurrence import OccurrenceFilter, OccurrenceState
-from opsconsole.core.times import utc
+from opsconsole.core.times import BadTime, utc
 from opsconsole.http.fields import check_order, past_time, until
 from opsconsole.http.operations import (
     AnyOperation,
@@ -195,7 +195,10 @@ def why(call: Call, request: WhyRequest) -> WhyAnswer:
     """Why a job ran or did not run at a scheduled time, with the rows that prove it."""
     queries = call.service.queries
     if request.window is None:
-        return WhyAnswer(why=why_document(queries.why(request.job, request.at)))
+        try:
+            return WhyAnswer(why=why_document(queries.why(request.job, request.at)))
+        except BadTime as error:
+            raise HttpError(400, "bad_time", error.sentence, "at") from None
     if request.at is not None:
         raise HttpError(400, "bad_query", "give at or window, not both", "window")
     return WhyAnswer(why=why_document(queries.why_window(request.job, request.window)))

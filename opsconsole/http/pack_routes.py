@@ -14,6 +14,7 @@ from opsconsole.authoring.context import SHORT_SECONDS, ExtensionContext, Resour
 from opsconsole.authoring.extensions import Answer, ClearCache, Reply, Request, Route, StartRun
 from opsconsole.authoring.pack import Pack
 from opsconsole.cache.filters import ClearFilter
+from opsconsole.core.database import Database
 from opsconsole.core.errors import OpsconsoleError
 from opsconsole.core.settings import Role
 from opsconsole.http.fields import field_types, read_fields
@@ -41,12 +42,21 @@ def resources_for(service: Service, catalog: Catalog) -> Resources:
     return Resources(*urls, families=catalog.families, statement_seconds=SHORT_SECONDS, read_only=views)
 
 
-def context_for(service: Service, catalog: Catalog, pack: Pack, resources: Resources) -> ExtensionContext:
-    """The context that the handlers of a pack receive."""
+def data_for_viewers(service: Service) -> Database:
+    """The data database for requests of viewers: it refuses every write."""
+    url = service.settings.data_url.reveal()
+    return Database(url, primary_only=True, statement_seconds=SHORT_SECONDS, read_only=True)
+
+
+def context_for(
+    service: Service, catalog: Catalog, pack: Pack, resources: Resources, data: Database | None = None
+) -> ExtensionContext:
+    """The context that the handlers of a pack receive, with the data database of `resources` or another one."""
     return ExtensionContext(
         resources,
         catalog.options(pack),
         catalog.families,
+        data=data,
         leader_notes=functools.partial(service.queries.leader_notes, pack.name),
         cache_days=service.cache.days,
     )

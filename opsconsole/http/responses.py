@@ -24,6 +24,8 @@ from opsconsole.core.errors import (
     UnknownRun,
 )
 from opsconsole.core.text import printable_json, safe
+from opsconsole.core.times import BadTime
+from opsconsole.rules.alert_actions import UnknownSilenceTarget
 from opsconsole.rules.audit_search import BadAuditSearch
 from opsconsole.rules.run_search import BadRunSearch
 
@@ -35,6 +37,8 @@ _STATUS_HEADERS = {
     503: {"retry-after": "5"},
 }
 _NO_BODY = (204, 304)
+_UNREACHABLE = ("unavailable", "partly_cleared")
+"""Errors of commands that could not be carried out because a service is unreachable."""
 _BY_EXIT_CODE = {
     Exit.USAGE: (400, "bad_request"),
     Exit.REFUSED: (409, "refused"),
@@ -76,10 +80,13 @@ class Busy(HttpError):
 
 
 class CommandRefused(OpsconsoleError):
-    """A command that the leader has refused; `reply` has the status for the exit code of the command line."""
+    """A command that the leader has refused with the error `code`; `reply` has the status for the exit code of the
+    command line.
+    """
 
-    def __init__(self, message: str, exit_code: int) -> None:
-        self.reply = refusal(message, exit_code)
+    def __init__(self, code: str, message: str, exit_code: int) -> None:
+        unreachable = Reply.error(503, "unavailable", message)
+        self.reply = unreachable if code in _UNREACHABLE else refusal(message, exit_code)
         super().__init__(message)
 
 
@@ -131,6 +138,10 @@ def error_reply(error: OpsconsoleError) -> Reply:
             return Reply.error(404, error.code, message)
         case BadWindow():
             return Reply.error(400, "bad_date", message, "date")
+        case BadTime():
+            return Reply.error(400, "bad_time", message)
+        case UnknownSilenceTarget():
+            return Reply.error(400, "bad_target", message, "target")
         case BadParameter():
             return Reply.error(400, "bad_parameter", message, "params")
         case BadCron():

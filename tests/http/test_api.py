@@ -188,6 +188,29 @@ def test_a_viewer_may_request_nothing_and_each_attempt_is_audited(place: Install
     assert place.service.backfills.newest(limit=1) == []
 
 
+def test_a_route_of_a_pack_that_writes_unannounced_writes_nothing_for_a_viewer(
+    installing: Installing, tmp_path: Path, redis_url: str
+) -> None:
+    place = installing(
+        database_url=f"sqlite:///{tmp_path / 'ops.db'}",
+        redis_url=redis_url,
+        packs="tests.packs.routes,tests.packs.counting",
+        environ={
+            "CRON_SECRET": SECRET,
+            "GRAFANA_TOKEN": VIEWER,
+            "OPSCONSOLE_HTTP__TOKENS__GRAFANA__VARIABLE": "GRAFANA_TOKEN",
+        },
+    )
+    counting.put(place.data, {"asha": "fine"})
+    with served(place) as operator:
+        viewer = HttpClient(operator.address, VIEWER)
+        refused, kept = viewer.get("/written"), viewer.get("/things/fine").json["things"]
+        written, left = operator.get("/written"), viewer.get("/things/fine").json["things"]
+
+    assert (refused.status, kept) == (500, 1)
+    assert (written.status, left) == (200, 0)
+
+
 def test_a_repeated_request_is_carried_out_once(place: Installation, operator: HttpClient) -> None:
     key = {"Idempotency-Key": "cron 2026-01-19"}
     first, second = (operator.request("POST", f"/api/cron/run/{JOB}", {"date": DAY}, key) for _ in range(2))
@@ -279,6 +302,12 @@ def test_wrong_fields_are_named(viewer: HttpClient, operator: HttpClient) -> Non
         (viewer.get("/api/cache/count"), "user"),
         (operator.request("POST", "/api/jobs/all/pause", {"for": "forever"}), "for"),
         (operator.request("POST", "/api/jobs/all/pause", {"note": 5}), "note"),
+        (operator.request("POST", "/api/jobs/all/pause", {"until": "2020-01-01T00:00:00Z"}), "until"),
+        (operator.request("POST", "/api/silences", {"target": "nothing"}), "target"),
+        (operator.request("POST", "/api/backfills", {"jobs": [], "from": DAY, "to": DAY}), "jobs"),
+        (operator.request("POST", "/api/backfills", {"jobs": [JOB], "from": DAY, "to": "soon"}), "to"),
+        (operator.request("POST", "/api/backfills", {"jobs": [JOB], "from": DAY, "to": "2026-01-01"}), "from"),
+        (viewer.get(f"/api/why?job={JOB}&at=soon"), "at"),
         (operator.request("POST", "/api/cache/families/clear", {"user": "a"}), "counted"),
         (operator.request("POST", f"/api/cron/run/{JOB}", {"params": {"no": 1}}), "params"),
         (operator.request("POST", f"/api/jobs/{JOB}/schedule", {"cron": "every day"}), "cron"),
@@ -396,6 +425,19 @@ def test_metrics_are_served_while_redis_is_unreachable(installing: Installing, t
     assert b"opsconsole_redis_up 0.0" in response.body
     assert b"opsconsole_store_up 1.0" in response.body
     assert b"opsconsole_leader_present 0.0" in response.body
+
+
+def test_a_clearing_without_redis_is_answered_as_unavailable(installing: Installing, tmp_path: Path) -> None:
+    place = installing(
+        database_url=f"sqlite:///{tmp_path / 'ops.db'}", redis_url="unix:///nowhere/redis.sock", packs="jobs.practice"
+    )
+
+    with served(place) as client, place.leading() as engine:
+        eventually(lambda: engine.is_leading, "it is leading")
+        ours = client.request("POST", "/api/cache/families/clear", {"user": "asha", "counted": 0})
+        of_pack = client.request("POST", "/api/cache/clear", {"userId": "asha"})
+
+    assert (ours.status, ours.code) == (of_pack.status, of_pack.code) == (503, "unavailable")
 
 
 # --- events -------------------------------------------------------------------------------------------------------

@@ -19,6 +19,13 @@ def _counted(ctx: ExtensionContext, request: Request) -> Reply:
     return Reply({"success": True, "mood": request.path["mood"], "things": found, "query": request.query})
 
 
+def _written(ctx: ExtensionContext, _request: Request) -> Reply:
+    """Writes, although its route does not say so."""
+    with ctx.writing() as db:
+        db.execute(things.delete())
+    return Reply({"success": True})
+
+
 def _echoed(_ctx: ExtensionContext, request: Request) -> Reply:
     return Reply({"success": True, "body": request.body})
 
@@ -102,6 +109,7 @@ pack = Pack(
         Route("GET", "/things/{mood}", _counted),
         Route("POST", "/things/{mood}", _refused),
         Route("POST", "/echo", _echoed),
+        Route("GET", "/written", _written),
         Route("GET", "/packed", _packed),
         Route("GET", "/unavailable", _unavailable),
         Route("GET", "/failed", _failed),
