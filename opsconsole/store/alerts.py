@@ -7,24 +7,33 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, insert, or_, select, update
+from sqlalchemy import Integer, Select, bindparam, insert, or_, select, update
 
 from opsconsole.core.database import Connection
 from opsconsole.core.errors import UnknownAlert
 from opsconsole.rules.alerts import Acknowledgement, Alert
 from opsconsole.rules.findings import FindingKey, FindingKind, Severity
-from opsconsole.store.rows import NEVER, Stored, read
+from opsconsole.store.rows import NEVER, NO_VALUES, Stored, read
 from opsconsole.store.tables import alerts
+
+_OPEN = select(alerts).where(alerts.c.resolved_at.is_(None)).order_by(alerts.c.id)
+_ONE = select(alerts).where(alerts.c.id == bindparam("number"))
+_RESOLVED = (
+    select(alerts)
+    .where(alerts.c.resolved_at >= bindparam("at", type_=alerts.c.resolved_at.type))
+    .order_by(alerts.c.resolved_at.desc(), alerts.c.id.desc())
+    .limit(bindparam("limit", type_=Integer))
+)
 
 
 def open_alerts(db: Connection) -> list[Alert]:
     """The alerts that are not resolved, oldest first."""
-    return _values(db, select(alerts).where(alerts.c.resolved_at.is_(None)).order_by(alerts.c.id))
+    return _values(db, _OPEN)
 
 
 def get(db: Connection, number: int) -> Alert:
     """One alert. Raises UnknownAlert."""
-    found = _values(db, select(alerts).where(alerts.c.id == number))
+    found = _values(db, _ONE, {"number": number})
     if not found:
         raise UnknownAlert(number)
     return found[0]
@@ -43,10 +52,7 @@ def newest(db: Connection, *, limit: int, since: datetime | None = None) -> list
 
 def resolved_since(db: Connection, at: datetime, *, limit: int) -> list[Alert]:
     """The alerts that were resolved at `at` or later, newest first."""
-    c = alerts.c
-    return _values(
-        db, select(alerts).where(c.resolved_at >= at).order_by(c.resolved_at.desc(), c.id.desc()).limit(limit)
-    )
+    return _values(db, _RESOLVED, {"at": at, "limit": limit})
 
 
 def earlier(db: Connection, alert: Alert, *, limit: int) -> list[Alert]:
@@ -110,8 +116,8 @@ def unacknowledge(db: Connection, number: int) -> None:
     change(db, number, dict.fromkeys(columns))
 
 
-def _values(db: Connection, query: Select[tuple[Any, ...]]) -> list[Alert]:
-    return [_value(row) for row in read(db, query, alerts, _Row)]
+def _values(db: Connection, query: Select[Any], values: Mapping[str, object] = NO_VALUES) -> list[Alert]:
+    return [_value(row) for row in read(db, query, alerts, _Row, values)]
 
 
 def _value(row: _Row) -> Alert:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, bindparam, case, func, null, or_, select, update
+from sqlalchemy import Integer, Select, bindparam, case, func, null, or_, select, update
 
 from opsconsole.authoring.batch import BatchResult, BatchState
 from opsconsole.core.database import Connection
@@ -165,10 +165,13 @@ def _page(db: Connection, query: Select[tuple[Any, ...]], run: int, after: int) 
 
 def grid(db: Connection, run: int, *, limit: int) -> list[tuple[int, BatchState, int, int]]:
     """The batches of a run in order, without replaced ones: (number, state, items, failed)."""
-    query = (
-        select(batches.c.seq, batches.c.state, batches.c["items"], batches.c.failed)
-        .where(batches.c.run_id == run, batches.c.state != BatchState.REPLACED)
-        .order_by(batches.c.seq)
-        .limit(limit)
-    )
-    return [(seq, BatchState(state), items, failed) for seq, state, items, failed in db.execute(query)]
+    found = db.execute(_GRID, {"run": run, "limit": limit})
+    return [(seq, BatchState(state), items, failed) for seq, state, items, failed in found]
+
+
+_GRID = (
+    select(batches.c.seq, batches.c.state, batches.c["items"], batches.c.failed)
+    .where(batches.c.run_id == bindparam("run"), batches.c.state != BatchState.REPLACED)
+    .order_by(batches.c.seq)
+    .limit(bindparam("limit", type_=Integer))
+)

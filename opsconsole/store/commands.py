@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from opsconsole.core.bounds import MAX_ID
 from opsconsole.core.database import Connection
@@ -47,6 +47,11 @@ class Command:
     outcome: Mapping[str, Any]
 
 
+_REQUEST = insert(commands).returning(commands.c.id)
+_ONE = select(commands).where(commands.c.id == bindparam("number"))
+_END = update(commands).where(commands.c.id == bindparam("number"))
+
+
 def request(
     db: Connection,
     verb: str,
@@ -70,7 +75,7 @@ def request(
         "state": CommandState.REQUESTED,
         "key": key,
     }
-    number: int = db.execute(insert(commands).values(values).returning(commands.c.id)).scalar_one()
+    number: int = db.execute(_REQUEST, values).scalar_one()
     audit.append(
         db,
         command=number,
@@ -93,12 +98,12 @@ def with_key(db: Connection, actor: Actor, key: str) -> Command | None:
 
 def get(db: Connection, number: int) -> Command:
     """One command."""
-    return _value(db.execute(select(commands).where(commands.c.id == number)).one())
+    return _value(db.execute(_ONE, {"number": number}).one())
 
 
 def find(db: Connection, number: int) -> Command | None:
     """A command; None when there is none of that number."""
-    row = db.execute(select(commands).where(commands.c.id == number)).one_or_none() if 0 < number <= MAX_ID else None
+    row = db.execute(_ONE, {"number": number}).one_or_none() if 0 < number <= MAX_ID else None
     return None if row is None else _value(row)
 
 
@@ -157,8 +162,7 @@ def _refusal(error: OpsconsoleError) -> dict[str, Any]:
 
 
 def _end(db: Connection, command: Command, state: CommandState, outcome: Mapping[str, Any], at: datetime) -> None:
-    values = {"state": state, "outcome": dict(outcome), "done_at": at}
-    db.execute(update(commands).where(commands.c.id == command.id).values(values))
+    db.execute(_END, {"number": command.id, "state": state, "outcome": dict(outcome), "done_at": at})
     audit.append(
         db,
         command=command.id,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from heapq import nsmallest
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Integer, Select, bindparam, func, select
 
 from opsconsole.authoring.run import TERMINAL, Trigger
 from opsconsole.core.database import Connection
@@ -74,9 +76,15 @@ def failures_of_items(db: Connection, job: str, items: Collection[str], *, last:
 
 def _last_runs(db: Connection, job: str, last: int) -> tuple[int, ...]:
     """The numbers of the last ended runs, newest first."""
-    mine = (is_of(db, runs.c.job, job), runs.c.state.in_(TERMINAL), runs.c.trigger != Trigger.BACKFILL)
-    newest = (runs.c.job.desc(), runs.c.created_at.desc(), runs.c.id.desc())
-    return tuple(db.execute(select(runs.c.id).where(*mine).order_by(*newest).limit(last)).scalars())
+    return tuple(db.execute(_newest(db.dialect.name), {"of_job": job, "last": last}).scalars())
+
+
+@cache
+def _newest(dialect: str) -> Select[Any]:
+    mine = is_of(dialect, runs.c.job, bindparam("of_job", type_=runs.c.job.type))
+    query = select(runs.c.id).where(mine, runs.c.state.in_(TERMINAL), runs.c.trigger != Trigger.BACKFILL)
+    newest_first = (runs.c.job.desc(), runs.c.created_at.desc(), runs.c.id.desc())
+    return query.order_by(*newest_first).limit(bindparam("last", type_=Integer))
 
 
 def _add_failed(db: Connection, run: int, failed_in: dict[str, int], bit: int) -> None:
@@ -85,12 +93,16 @@ def _add_failed(db: Connection, run: int, failed_in: dict[str, int], bit: int) -
 
 
 def _failed_keys(db: Connection, run: int) -> Iterator[str]:
-    # Unpacked here and not by the database: one that is not in UTF-8 cannot unpack every key.
-    query = select(func.coalesce(batches.c.failed_keys, batches.c["keys"], type_=batches.c["keys"].type))
-    failed = query.where(batches.c.run_id == run, batches.c.failed > 0)
-    rows = db.execute(failed, execution_options={"yield_per": PAGE})  # of this statement, not of the connection
+    # The option is of this statement, not of the connection.
+    rows = db.execute(_FAILED_KEYS, {"run": run}, execution_options={"yield_per": PAGE})
     for (keys,) in rows:
         yield from keys
+
+
+# Unpacked here and not by the database: one that is not in UTF-8 cannot unpack every key.
+_FAILED_KEYS = select(func.coalesce(batches.c.failed_keys, batches.c["keys"], type_=batches.c["keys"].type)).where(
+    batches.c.run_id == bindparam("run"), batches.c.failed > 0
+)
 
 
 def _messages(db: Connection, newest: dict[str, int]) -> dict[tuple[int, str], str]:

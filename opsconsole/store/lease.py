@@ -13,10 +13,12 @@ from opsconsole.core.problems import Problem
 from opsconsole.rules.leadership import Identity, Lease
 from opsconsole.store.tables import lease
 
+_LEASE = select(lease).where(lease.c.id == 1)
+
 
 def read(db: Connection) -> Lease | None:
     """The lease; None before the first leader."""
-    row = db.execute(select(lease).where(lease.c.id == 1)).one_or_none()
+    row = db.execute(_LEASE).one_or_none()
     if row is None:
         return None
     holder = None

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, false, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, false, func, insert, or_, select, text, update
 
 from opsconsole.authoring.occurrence import (
     RUN_STATES,
@@ -20,7 +20,7 @@ from opsconsole.authoring.occurrence import (
 )
 from opsconsole.core.database import Connection
 from opsconsole.rules.schedule import Shortened
-from opsconsole.store.job_names import names as names_of
+from opsconsole.store import job_names
 from opsconsole.store.rows import NEVER, Stored, read, without_note
 from opsconsole.store.tables import RANGE_SQL, jobs, occurrences, runs
 
@@ -86,10 +86,11 @@ def last_empty(db: Connection, since: Mapping[str, datetime]) -> dict[str, datet
     """The last scheduled time of each of these jobs, not earlier than its `since`, that had nothing to do."""
     if not since:
         return {}
-    o, of, earliest = occurrences.c, names_of(db, since), min(since.values()) - timedelta(days=1)
+    dialect, earliest = db.dialect.name, min(since.values()) - timedelta(days=1)
+    o, of = occurrences.c, job_names.names(dialect)
     mine = (o.job == of.c.job, o.due_at >= earliest, o.reason == Reason.NOTHING_TO_DO)
     last = select(o.last_due_at).where(*mine).order_by(o.due_at.desc()).limit(1).scalar_subquery()
-    rows = db.execute(select(of.c.job, last)).all()
+    rows = db.execute(select(of.c.job, last), job_names.values(dialect, since)).all()
     return {job: at for job, at in rows if at is not None and at >= since[job]}
 
 
@@ -131,13 +132,24 @@ def beyond_cursors(db: Connection) -> dict[str, datetime]:
 
 def ran_ahead(db: Connection, now: datetime) -> dict[str, tuple[datetime, ...]]:
     """The scheduled times later than `now` that ran already, of each job that has any: the clock was set back since."""
-    o = occurrences.c
-    ran = (o.state.in_(RUN_STATES), o.last_due_at > now, o.due_at > now, o.job.in_(select(jobs.c.job)))
     found: dict[str, tuple[datetime, ...]] = {}
-    for row in read(db, select(o.id, o.job, o.due_at).where(*ran).order_by(o.due_at), occurrences, _Due):
+    for row in read(db, _RAN_AFTER, occurrences, _Due, {"now": now}):
         if row.due_at > now:
             found[row.job] = (*found.get(row.job, ()), row.due_at)
     return found
+
+
+_NOW = bindparam("now", type_=occurrences.c.due_at.type)
+_RAN_AFTER = (
+    select(occurrences.c.id, occurrences.c.job, occurrences.c.due_at)
+    .where(
+        occurrences.c.state.in_(RUN_STATES),
+        occurrences.c.last_due_at > _NOW,
+        occurrences.c.due_at > _NOW,
+        occurrences.c.job.in_(select(jobs.c.job)),
+    )
+    .order_by(occurrences.c.due_at)
+)
 
 
 def between(db: Connection, job: str, after: datetime, until: datetime) -> list[OccurrenceRecord]:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import insert, or_, select, update
+from sqlalchemy import bindparam, insert, or_, select, update
 
 from opsconsole.core.database import Connection
 from opsconsole.rules.actions import Verb
 from opsconsole.rules.pauses import Pause
 from opsconsole.store.rows import NEVER, Stored, read
 from opsconsole.store.tables import commands, pauses
+
+_NOT_ENDED = (
+    select(pauses)
+    .where(or_(pauses.c.until.is_(None), pauses.c.until > bindparam("at", type_=pauses.c.until.type)))
+    .order_by(pauses.c.id)
+)
 
 
 def add(db: Connection, target: str, *, since: datetime, until: datetime | None, who: str, note: str) -> int:
@@ -46,8 +52,8 @@ def in_force(db: Connection, at: datetime) -> list[Pause]:
 
 def since(db: Connection, at: datetime) -> list[Pause]:
     """The pauses that are active at `at` or later, oldest first."""
-    query = select(pauses).where(or_(pauses.c.until.is_(None), pauses.c.until > at)).order_by(pauses.c.id)
-    return [Pause(row.id, row.target, row.since, row.until, row.who, row.note) for row in read(db, query, pauses, _Row)]
+    rows = read(db, _NOT_ENDED, pauses, _Row, {"at": at})
+    return [Pause(row.id, row.target, row.since, row.until, row.who, row.note) for row in rows]
 
 
 class _Row(Stored, frozen=True, kw_only=True):

@@ -14,10 +14,12 @@ from opsconsole.core.database import Connection
 from opsconsole.store.rows import NEVER, Stored, read
 from opsconsole.store.tables import jobs
 
+_ALL = select(jobs)
+
 
 def registrations(db: Connection) -> dict[str, Registration]:
     """Every registration by job, including jobs that were removed."""
-    return {row.job: Registration(**msgspec.structs.asdict(row)) for row in read(db, select(jobs), jobs, _Row)}
+    return {row.job: Registration(**msgspec.structs.asdict(row)) for row in read(db, _ALL, jobs, _Row)}
 
 
 def register(db: Connection, job: Job, at: datetime) -> None:

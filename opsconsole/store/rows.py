@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import msgspec
@@ -25,16 +26,22 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
 
 
 S = TypeVar("S", bound=Stored)
+NO_VALUES: Mapping[str, object] = MappingProxyType({})
 Key = tuple[Any, ...]
 
 
-def read(db: Connection, query: Select[Any], table: Table, shape: type[S]) -> list[S]:
-    """The rows of a query over `table`. A value that cannot be read, or has another type, hides no other value."""
+def read(
+    db: Connection, query: Select[Any], table: Table, shape: type[S], values: Mapping[str, object] = NO_VALUES
+) -> list[S]:
+    """The rows of a query over `table` with these `values` for its parameters. A value that cannot be read, or has
+    another type, hides no other value.
+    """
     try:
-        return _read_all(db, query, shape)
+        return _read_all(db, query, shape, values)
     except Exception as error:
         if not _is_about_values(error):
             raise
+    query = query.params(values)
     keys = db.execute(query.with_only_columns(*table.primary_key.columns)).all()
     return _read_halves(db, query.limit(None), table, [tuple(key) for key in keys], shape)
 
@@ -49,9 +56,9 @@ def _is_about_values(error: BaseException) -> bool:
     return code is None and error_kind(error) is ErrorKind.STATEMENT
 
 
-def _read_all(db: Connection, query: Select[Any], shape: type[S]) -> list[S]:
-    result = db.execute(query)
-    names = [str(column.name) for column in query.selected_columns]
+def _read_all(db: Connection, query: Select[Any], shape: type[S], values: Mapping[str, object] = NO_VALUES) -> list[S]:
+    result = db.execute(query, values)
+    names = list(map(str, result.keys()))  # msgspec takes no subclass of str
     return [msgspec.convert(dict(zip(names, row, strict=True)), shape) for row in result]
 
 

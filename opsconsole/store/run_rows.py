@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +12,7 @@ from sqlalchemy import Select
 from opsconsole.authoring.run import Counts, Run, RunState, Selection, Stop, Trigger
 from opsconsole.calendar.windows import Window
 from opsconsole.core.database import Connection
-from opsconsole.store.rows import NEVER, Stored, read
+from opsconsole.store.rows import NEVER, NO_VALUES, Stored, read
 from opsconsole.store.tables import runs
 
 
@@ -57,9 +58,9 @@ RUN_COLUMNS = tuple(field.name for field in msgspec.structs.fields(_Row) if fiel
 """The columns that a run is made of."""
 
 
-def read_runs(db: Connection, query: Select[Any]) -> list[Run]:
-    """The runs of a query over the whole table."""
-    return [_value(row) for row in read(db, query, runs, _Row)]
+def read_runs(db: Connection, query: Select[Any], values: Mapping[str, object] = NO_VALUES) -> list[Run]:
+    """The runs of a query over the whole table, with these `values` for its parameters."""
+    return [_value(row) for row in read(db, query, runs, _Row, values)]
 
 
 def _value(row: _Row) -> Run:

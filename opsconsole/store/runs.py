@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import Text, func, insert, select, type_coerce, update
+from sqlalchemy import Integer, Select, Text, bindparam, func, insert, select, type_coerce, update
 
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.occurrence import ON_TIME
@@ -32,6 +33,20 @@ from opsconsole.store.run_rows import read_runs
 from opsconsole.store.tables import failures, log, runs
 
 _ADD_LOG = insert(log)
+_CREATE = insert(runs).returning(runs.c.id)
+_ONE = select(runs).where(runs.c.id == bindparam("run"))
+_CHILDREN = select(runs).where(runs.c.parent_id == bindparam("run")).order_by(runs.c.id)
+_LOG_LINES = (
+    select(log.c.at, log.c.line)
+    .where(log.c.run_id == bindparam("run"))
+    .order_by(log.c.id.desc())
+    .limit(bindparam("limit", type_=Integer))
+)
+_FAILURES = (
+    select(failures.c.item, failures.c.kind, failures.c.message)
+    .where(failures.c.run_id == bindparam("run"))
+    .order_by(failures.c.id)
+)
 IDS_A_PAGE = 500
 
 
@@ -55,7 +70,7 @@ def create(
     more: dict[str, Any] = {"occurrence_id": occurrence, "parent_id": parent, "selection": selection}
     more |= {"command_id": command, "facts": dict(facts or {}), "params": dict(params) or None}
     row = _row(job, window, as_of=as_of, trigger=trigger, requested_by=requested_by, at=at) | more
-    number: int = db.execute(insert(runs).values(row).returning(runs.c.id)).scalar_one()
+    number: int = db.execute(_CREATE, row).scalar_one()
     return number
 
 
@@ -96,7 +111,7 @@ def _row(
 
 def get(db: Connection, run: int) -> Run:
     """One run. Raises UnknownRun."""
-    found = read_runs(db, select(runs).where(runs.c.id == run)) if 0 < run <= MAX_ID else []
+    found = read_runs(db, _ONE, {"run": run}) if 0 < run <= MAX_ID else []
     if not found:
         raise UnknownRun(run)
     return found[0]
@@ -112,16 +127,29 @@ def newest(
     without: Trigger | None = None,
 ) -> list[Run]:
     """Runs, newest first."""
-    query = select(runs).order_by(*((runs.c.job.desc(),) if job is not None else ()), runs.c.id.desc()).limit(limit)
-    if job is not None:
-        query = query.where(is_of(db, runs.c.job, job))
+    chosen = None if states is None else tuple(states)
+    query = _newest(db.dialect.name, job is not None, chosen, selection, without)
+    return read_runs(db, query, {"limit": limit} if job is None else {"limit": limit, "job": job})
+
+
+@lru_cache
+def _newest(
+    dialect: str,
+    of_job: bool,
+    states: tuple[RunState, ...] | None,
+    selection: Selection | None,
+    without: Trigger | None,
+) -> Select[Any]:
+    query = select(runs).order_by(*((runs.c.job.desc(),) if of_job else ()), runs.c.id.desc())
+    if of_job:
+        query = query.where(is_of(dialect, runs.c.job, bindparam("job", type_=runs.c.job.type)))
     if states is not None:
         query = query.where(runs.c.state.in_(states))
     if selection is not None:
         query = query.where(runs.c.selection == selection)
     if without is not None:
         query = query.where(runs.c.trigger != without)
-    return read_runs(db, query)
+    return query.limit(bindparam("limit", type_=Integer))
 
 
 # Open runs in the order in which they start.
@@ -135,28 +163,31 @@ _ORDER = (
     runs.c.id,
 )
 
+_ALL_UNFINISHED = select(runs).where(_UNFINISHED).order_by(*_ORDER)
+_STOP = type_coerce(runs.c.stop, Text)  # may be any JSON if another program has written it
+_OUTLINES = select(runs.c.id, runs.c.state, runs.c.command_id, _STOP).where(_UNFINISHED).order_by(*_ORDER)
+_THESE = select(runs).where(runs.c.id.in_(bindparam("numbers", expanding=True)))
+
 
 def unfinished(db: Connection) -> list[Run]:
     """Every open run in the order in which they start: running ones, then by scheduled time, priority and job;
     backfills last.
     """
-    return read_runs(db, select(runs).where(_UNFINISHED).order_by(*_ORDER))
+    return read_runs(db, _ALL_UNFINISHED)
 
 
 def unfinished_since(db: Connection, known: Mapping[int, Run]) -> list[Run]:
     """The same, without reading again the runs in `known`, unless they are to be stopped or their state or command has
     changed.
     """
-    stop = type_coerce(runs.c.stop, Text)  # may be any JSON if another program has written it
-    query = select(runs.c.id, runs.c.state, runs.c.command_id, stop).where(_UNFINISHED).order_by(*_ORDER)
     found: dict[int, Run | None] = {}
-    for number, state, command, stop_request in db.execute(query):
+    for number, state, command, stop_request in db.execute(_OUTLINES):
         run = known.get(number)
         is_same = run is not None and (run.state, run.command, run.stop) == (state, command, stop_request)
         found[number] = run if is_same else None
     changed = [number for number, run in found.items() if run is None]
     for at in range(0, len(changed), _PAGE):
-        page = read_runs(db, select(runs).where(runs.c.id.in_(changed[at : at + _PAGE])))
+        page = read_runs(db, _THESE, {"numbers": changed[at : at + _PAGE]})
         found |= {run.id: run for run in page}
     return [run for run in found.values() if run is not None]
 
@@ -166,10 +197,12 @@ _PAGE = 500
 
 def open_run(db: Connection, job: str, label: str | None = None) -> int | None:
     """An open run of that job (and window)."""
-    query = select(func.min(runs.c.id)).where(runs.c.job == job, runs.c.state.in_(OPEN))
-    if label is not None:
-        query = query.where(runs.c.window_label == label)
-    return db.execute(query).scalar()
+    if label is None:
+        return db.execute(_OPEN_RUN, {"of_job": job}).scalar()
+    return db.execute(_OPEN_RUN.where(runs.c.window_label == label), {"of_job": job}).scalar()
+
+
+_OPEN_RUN = select(func.min(runs.c.id)).where(runs.c.job == bindparam("of_job"), runs.c.state.in_(OPEN))
 
 
 def undone(db: Connection, matching: RunFilter, *, after: int, limit: int) -> list[Run]:
@@ -198,7 +231,7 @@ def without_retry(db: Connection, numbers: Sequence[int]) -> list[int]:
 
 def children(db: Connection, run: int) -> list[Run]:
     """The runs that retried this one, oldest first."""
-    return read_runs(db, select(runs).where(runs.c.parent_id == run).order_by(runs.c.id))
+    return read_runs(db, _CHILDREN, {"run": run})
 
 
 def interrupt(db: Connection, token: int) -> None:
@@ -262,11 +295,9 @@ def add_log(db: Connection, run: int, at: datetime, lines: Sequence[str]) -> Non
 
 def log_lines(db: Connection, run: int, *, limit: int) -> list[tuple[datetime, str]]:
     """The newest lines of a run's log, oldest first."""
-    query = select(log.c.at, log.c.line).where(log.c.run_id == run).order_by(log.c.id.desc()).limit(limit)
-    return [(at, line) for at, line in reversed(db.execute(query).all())]
+    return [(at, line) for at, line in reversed(db.execute(_LOG_LINES, {"run": run, "limit": limit}).all())]
 
 
 def failures_of(db: Connection, run: int) -> list[tuple[str, str, str]]:
     """The failures that were stored with their messages: (item, kind, message)."""
-    query = select(failures.c.item, failures.c.kind, failures.c.message).where(failures.c.run_id == run)
-    return [(item, kind, message) for item, kind, message in db.execute(query.order_by(failures.c.id))]
+    return [(item, kind, message) for item, kind, message in db.execute(_FAILURES, {"run": run})]

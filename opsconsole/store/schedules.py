@@ -11,10 +11,12 @@ from opsconsole.core.database import Connection
 from opsconsole.store.rows import NEVER, Stored, read, without_note
 from opsconsole.store.tables import schedules
 
+_ALL = select(schedules)
+
 
 def changed(db: Connection) -> dict[str, ChangedSchedule]:
     """The changed schedules by job."""
-    return {row.job: ChangedSchedule(**without_note(row)) for row in read(db, select(schedules), schedules, _Row)}
+    return {row.job: ChangedSchedule(**without_note(row)) for row in read(db, _ALL, schedules, _Row)}
 
 
 def change(db: Connection, new: ChangedSchedule) -> None:

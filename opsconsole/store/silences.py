@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import insert, or_, select, update
+from sqlalchemy import bindparam, insert, or_, select, update
 
 from opsconsole.core.database import Connection
 from opsconsole.rules.alerts import Silence
 from opsconsole.store.rows import NEVER, Stored, read
 from opsconsole.store.tables import silences
+
+_NOT_ENDED = (
+    select(silences)
+    .where(or_(silences.c.until.is_(None), silences.c.until > bindparam("at", type_=silences.c.until.type)))
+    .order_by(silences.c.id)
+)
 
 
 def add(db: Connection, target: str, *, since: datetime, until: datetime | None, who: str, note: str) -> int:
@@ -35,10 +41,8 @@ def set_back(db: Connection, now: datetime) -> None:
 
 def in_force(db: Connection, at: datetime) -> list[Silence]:
     """The silences that have not ended at `at`, oldest first. A silence whose end cannot be read has none."""
-    query = select(silences).where(or_(silences.c.until.is_(None), silences.c.until > at)).order_by(silences.c.id)
-    return [
-        Silence(row.id, row.target, row.since, row.until, row.who, row.note) for row in read(db, query, silences, _Row)
-    ]
+    rows = read(db, _NOT_ENDED, silences, _Row, {"at": at})
+    return [Silence(row.id, row.target, row.since, row.until, row.who, row.note) for row in rows]
 
 
 class _Row(Stored, frozen=True, kw_only=True):
