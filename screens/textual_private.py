@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -14,12 +15,15 @@ from rich.text import Text
 from textual import events
 from textual._compositor import ChopsUpdate, Compositor, CompositorUpdate, LayoutUpdate
 from textual._parser import Read1
+from textual._styles_cache import StylesCache
 from textual._xterm_parser import XTermParser
 from textual.app import App
+from textual.color import Color
 from textual.driver import Driver
 from textual.geometry import Region
 from textual.screen import Screen
 from textual.strip import Strip
+from textual.style import Style
 from textual.widget import Widget
 
 from screens.pen import Pen
@@ -129,8 +133,9 @@ def _runs(lines: list[int]) -> Iterator[tuple[int, int]]:
 
 
 def paint_lines(screen: Screen[Any]) -> None:
-    """Makes a screen render changed lines only."""
+    """Makes a screen render changed lines only, and be freed when it is closed."""
     screen._compositor = LineCompositor()
+    free_when_closed(screen)
 
 
 class KeyParser(XTermParser):
@@ -146,11 +151,24 @@ class KeyParser(XTermParser):
         return Read1(ESCAPE_SECONDS if timeout == TEXTUALS_ESCAPE_SECONDS else timeout)
 
 
-def free_strips(widget: Widget) -> None:
-    """Frees the lines that Textual keeps of a widget that is closed, 50 kB of them: it remembers its last 1,024 widgets
-    as arguments of a cached method.
-    """
-    widget._styles_cache.clear()
+class LineCache(StylesCache):
+    """The lines of one widget, freed with it."""
+
+    def get_inner_outer(  # type: ignore[override]
+        self, base_background: Color, background: Color
+    ) -> tuple[Style, Style]:
+        """Colours of a widget. Textual caches this method, which keeps the last 1,024 widgets in memory."""
+        return _inner_outer(base_background, background)
+
+
+@lru_cache(maxsize=64)
+def _inner_outer(base_background: Color, background: Color) -> tuple[Style, Style]:
+    return Style(background=base_background + background), Style(background=base_background)
+
+
+def free_when_closed(widget: Widget) -> None:
+    """Makes Textual forget a widget, and the 50 kB that it has drawn, once it is closed."""
+    widget._styles_cache = LineCache()
 
 
 @runtime_checkable
@@ -219,4 +237,4 @@ class BaseApp(App[None]):
         self._close_messages_no_wait()
 
 
-__all__ = ["BaseApp", "ChangedCells", "KeyParser", "LineCompositor", "WholeLines", "free_strips", "paint_lines"]
+__all__ = ["BaseApp", "ChangedCells", "KeyParser", "LineCompositor", "WholeLines", "free_when_closed", "paint_lines"]

@@ -48,6 +48,9 @@ class Catalog:
     def __iter__(self) -> Iterator[Job]:
         return iter(self._jobs.values())
 
+    def __len__(self) -> int:
+        return len(self._jobs)
+
     def __contains__(self, name: str) -> bool:
         return name in self._jobs
 

@@ -21,6 +21,7 @@ from opsconsole.store import (
     job_facts,
     job_runs,
     lease as leases,
+    newest_runs,
     pauses,
     presence,
     runs,
@@ -35,11 +36,14 @@ RECENT = 20
 
 
 class Depth(IntEnum):
-    """How much of a Snapshot is read, each with what comes before it."""
+    """How much of a Snapshot is read, each with what comes before it; an outline is everything that many jobs do not
+    make slow.
+    """
 
     LEADER = 0
     RUNS = 1
     WHOLE = 2
+    OUTLINE = 3
 
 
 Part = Callable[[Backend, Connection, Snapshot, datetime], dict[str, Any]]
@@ -56,8 +60,8 @@ def read(
     """
     try:
         with backend.store.reading(lock_seconds=LOCK_SECONDS) as db:
-            snapshot = before
-            for work, part in PARTS.items():
+            snapshot = replace(before, unread=UNREAD if depth is Depth.OUTLINE else ())
+            for work, part in (OUTLINE if depth is Depth.OUTLINE else PARTS).items():
                 if depth >= DEPTHS.get(work, Depth.WHOLE) or _runs(snapshot) != _runs(before):
                     snapshot = replace(snapshot, **part(backend, db, snapshot, now))
             return snapshot
@@ -74,6 +78,7 @@ def _runs(snapshot: Snapshot) -> tuple[object, ...]:
 def _read_each(backend: Backend, snapshot: Snapshot, known: dict[str, Problem], now: datetime) -> Snapshot:
     """Reads each part in its own transaction: PostgreSQL ends one with the first error."""
     unknown: list[Problem] = []
+    snapshot = replace(snapshot, unread=())
     for work, part in PARTS.items():
         try:
             with backend.store.reading(lock_seconds=LOCK_SECONDS) as db:
@@ -109,6 +114,8 @@ def _jobs(backend: Backend, db: Connection, so_far: Snapshot, now: datetime) -> 
     found = job_runs.read(db, [job.name for job in backend.catalog], before)
     is_reloaded = so_far.health is None or so_far.health.catalog is not backend.catalog
     known = () if is_reloaded or is_changed or _is_new_minute(so_far, now) else so_far.jobs
+    if before is None and not is_changed:  # an outline was read a moment ago
+        known = so_far.jobs
     last = {job: ended[0] for job, ended in found.ended.items()}
     for run in (progress.run for progress in so_far.live):
         if run.job not in last or last[run.job].id < run.id:
@@ -119,6 +126,13 @@ def _jobs(backend: Backend, db: Connection, so_far: Snapshot, now: datetime) -> 
         "job_runs": found,
         "past_days": so_far.past_days if is_same_store else None,
     }
+
+
+def _outlined_jobs(backend: Backend, db: Connection, _so_far: Snapshot, now: datetime) -> dict[str, Any]:
+    """The jobs with their newest runs alone."""
+    backend.catalog.apply(schedules.changed(db))
+    newest = newest_runs.newest(db, [job.name for job in backend.catalog])
+    return {"jobs": run_views.cards(db, backend.catalog, now, newest)}
 
 
 def _live_runs(backend: Backend, db: Connection, _so_far: Snapshot, now: datetime) -> dict[str, Any]:
@@ -182,5 +196,7 @@ PARTS: dict[Work, Part] = {
     Work.SET_ASIDE: _set_aside,
     Work.ALERT_LIST: _alerts,
 }
+UNREAD = (Work.HISTORIES, Work.HEALTH)
+OUTLINE = {work: part for work, part in PARTS.items() if work not in UNREAD} | {Work.JOBS: _outlined_jobs}
 DEPTHS = {Work.LEADER: Depth.LEADER, Work.LIVE_RUNS: Depth.RUNS, Work.RECENT_RUNS: Depth.RUNS}
 """The parts that are read more often. The others change with these, by commands, or slowly."""

@@ -41,6 +41,8 @@ RUNS_SECONDS = 3.0
 REDIS_SECONDS = 2.0
 DATABASE_SECONDS = 2.0
 HIT_RATES = 20
+MANY_JOBS = 200
+"""From this many jobs on, the first Snapshot is an outline: their histories take a second for a thousand jobs."""
 
 
 class Sampler:
@@ -60,10 +62,6 @@ class Sampler:
         self.first = threading.Event()
         self._callback: Callable[[Snapshot], None] | None = None
         self._loop = Loop(Work.SAMPLER, self._step, seconds=QUIET_SECONDS, now=backend.now)
-
-    def load(self) -> None:
-        """Loads redis-py, so that the first Snapshot does not."""
-        self._backend.resources.cache  # noqa: B018 - made on first use
 
     def start(self, callback: Callable[[Snapshot], None]) -> None:
         """Calls back with every new Snapshot from a background thread."""
@@ -90,13 +88,13 @@ class Sampler:
         self._hurry_until = time.monotonic() + HURRY_SECONDS
         self._loop.wake()
 
-    def take(self, depth: Depth = Depth.WHOLE) -> Snapshot:
+    def take(self, depth: Depth = Depth.WHOLE, *, with_redis: bool = True) -> Snapshot:
         """A Snapshot of now. Values that cannot be read stay as they were, with the time since when; so do those that
         are deeper than `depth`, if no run has changed.
         """
         now, monotonic = self._backend.now(), time.monotonic()
         redis = self._last.redis
-        if monotonic - self._redis_checked >= REDIS_SECONDS:
+        if with_redis and monotonic - self._redis_checked >= REDIS_SECONDS:
             redis, self._redis_checked = self._check_redis(now), monotonic
         is_due = monotonic - self._databases_checked >= DATABASE_SECONDS
         if is_due:
@@ -190,9 +188,12 @@ class Sampler:
 
     def _step(self) -> float:
         hurrying = time.monotonic() < self._hurry_until
-        snapshot = self.take(self._depth(hurrying=hurrying))
+        is_first = self._version is None
+        snapshot = self.take(self._depth(hurrying=hurrying), with_redis=not is_first)  # loading redis-py takes 50 ms
         if self._callback is not None and not self._loop.is_stopping:
             self._callback(snapshot)
+        if is_first or snapshot.unread:
+            return 0.0
         self.first.set()
         is_busy = snapshot.live or snapshot.store_lock is not None
         return HURRIED_SECONDS if hurrying else BUSY_SECONDS if is_busy else QUIET_SECONDS
@@ -200,9 +201,11 @@ class Sampler:
     def _depth(self, *, hurrying: bool) -> Depth:
         """How much to read now."""
         now, version, engine = time.monotonic(), self._backend.store.version, self._backend.engine
-        is_news = version != self._version
+        is_first, is_news = self._version is None, version != self._version
         self._version = version
-        if hurrying or is_news or self._last.unknown or now - self._whole_at >= WHOLE_SECONDS:
+        if is_first and len(self._backend.catalog) >= MANY_JOBS:
+            return Depth.OUTLINE
+        if hurrying or is_news or self._last.unknown or self._last.unread or now - self._whole_at >= WHOLE_SECONDS:
             self._whole_at = self._runs_at = now
             self._changes.has_changed()
             return Depth.WHOLE

@@ -213,7 +213,7 @@ class Service:
 
     def load_sampler(self) -> None:
         """Loads what a Snapshot needs, so that `watch` returns at once."""
-        self._sampler.load()
+        self._sampler  # noqa: B018 - made on first use
 
     def await_snapshot(self, seconds: float) -> None:
         """Waits for the first Snapshot of `watch`, so that what is loaded next does not slow it down."""

@@ -139,6 +139,8 @@ class Snapshot:
     was set aside and about a missing leader (`leaderless`) are also on their own. `health`, `job_runs`,
     `histories_of` and `past_days` are what the next read of the jobs and their histories needs.
 
+    The parts that are `unread` follow in the next Snapshot, a moment later.
+
     `alerts` are the open ones, worst first, each followed by those that it explains, and then up to 50 that were
     resolved in the last day, newest first. `silences` are the active ones.
     """
@@ -163,6 +165,7 @@ class Snapshot:
     pauses: tuple[Pause, ...] = ()
     attached: tuple[Attached, ...] = ()
     unknown: tuple[Problem, ...] = ()
+    unread: tuple[Work, ...] = ()
     job_findings: tuple[Finding, ...] = ()
     leaderless: tuple[Finding, ...] = ()
     health: Kept | None = None

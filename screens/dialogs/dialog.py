@@ -17,7 +17,7 @@ from screens.host import Answer, Host
 from screens.keymap import bind, first_key
 from screens.panels import command_list
 from screens.panels.questions import CANCEL, Question
-from screens.textual_private import free_strips, paint_lines
+from screens.textual_private import paint_lines
 from screens.widgets.area import Area
 from screens.widgets.contained import OWN_EVENTS, ContainedDrawing, contained, name_of
 from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, line, text, width, wrapped
@@ -89,10 +89,6 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
     def takes(self, event: events.Event) -> bool:
         """Takes an event before its keys are looked up; whether it did."""
         return False
-
-    def on_unmount(self) -> None:
-        """Frees what it has drawn."""
-        free_strips(self)
 
     def on_mount(self) -> None:
         """Draws the dialog."""

@@ -23,7 +23,7 @@ from screens.keymap import bind, key_names, readable, rebound_key
 from screens.panels import questions
 from screens.panels.top_line import top_line, verdict
 from screens.panels.view import Key, View
-from screens.textual_private import free_strips, paint_lines
+from screens.textual_private import paint_lines
 from screens.widgets.area import Area
 from screens.widgets.contained import OWN_EVENTS, ContainedDrawing, contained, name_of
 from screens.widgets.lines import Drawing, Line, Piece, crop, ends, fill, line, text, width
@@ -231,10 +231,6 @@ class Page(Screen[None]):
         self._set_size_classes()
         if was_too_small != self.has_class(TOO_SMALL):
             self.repaint()
-
-    def on_unmount(self) -> None:
-        """Frees what it has drawn."""
-        free_strips(self)
 
     def on_screen_resume(self) -> None:
         """Shows what changed while another page was in front."""

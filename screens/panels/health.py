@@ -10,7 +10,7 @@ from opsconsole.rules import finding_text
 from opsconsole.rules.alerts import AlertState
 from opsconsole.rules.causes import causes
 from opsconsole.rules.findings import FindingKey
-from opsconsole.service.snapshot import Finding
+from opsconsole.service.snapshot import Finding, Work
 from screens.panels import alerts, fixes
 from screens.panels.remembered import remembered
 from screens.panels.view import UNKNOWN, WIDE, Blocks, Key, View, fitted
@@ -18,6 +18,8 @@ from screens.widgets import symbols
 from screens.widgets.lines import EMPTY, Drawing, Line, Piece, crop, ends, line, text, wrapped
 
 PANEL = "health"
+READING = "reading the runs of all jobs"
+"""What is shown until the jobs are judged."""
 
 
 def key(finding: Finding) -> Key:
@@ -49,6 +51,8 @@ def panel(view: View, cells: int, rows: int) -> Drawing:
         status = line(" ", Piece("✓", "ok"), " no problems: nothing is overdue or has failed")
         if not view.snapshot.jobs:
             status = line("   ", Piece("no jobs", "quiet"))
+        if Work.HEALTH in view.snapshot.unread:
+            status = line("   ", Piece(READING, "quiet"))
         if view.snapshot.store_outage is not None:
             status = line("   ", Piece(UNKNOWN, "warn"))
         return Drawing([status], title)

@@ -81,7 +81,8 @@ class JobState:
 def worst_first(view: View) -> Sequence[JobState]:
     """The state of each job, the worst first; among equals the one that is next."""
     snapshot = view.snapshot
-    is_known = snapshot.store_outage is None and snapshot.why_unknown(Work.HISTORIES) is None
+    is_read = Work.HISTORIES not in snapshot.unread and snapshot.why_unknown(Work.HISTORIES) is None
+    is_known = is_read and snapshot.store_outage is None
     return _worst_first(statuses(view), snapshot.live, is_known=is_known)
 
 

@@ -11,7 +11,7 @@ from opsconsole.rules import finding_text
 from opsconsole.service import confirmations
 from opsconsole.service.snapshot import Finding, FindingKind, Outage, Preparation, Severity, Work
 from screens.panels import fixes, pauses
-from screens.panels.health import fix_of, shown
+from screens.panels.health import READING, fix_of, shown
 from screens.panels.view import View, stale
 from screens.widgets import symbols
 from screens.widgets.lines import EMPTY, Line, Piece, bar, ends, line, text, width
@@ -112,6 +112,8 @@ def _verdicts(view: View) -> list[tuple[symbols.Symbol, Line, str]]:
     if pause is not None:
         status = pauses.status(pause, view.now, "UTC", 60, symbols.PAUSED.word)
         found.append((symbols.PAUSED, line("all jobs are ", *status), " ".join(view.offer(fixes.RESUME) or ())))
+    if not found and Work.HEALTH in snapshot.unread:
+        found.append((symbols.STARTING, line(READING), ""))
     if not found and stale(view):
         found.append((warning, line("no news from the store"), "wait, or quit and start again"))
     return found

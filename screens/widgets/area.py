@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from textual.containers import Container
 
-from screens.textual_private import free_strips
+from screens.textual_private import free_when_closed
 
 
 class Area(Container):
     """A container that leaves nothing behind."""
 
-    def on_unmount(self) -> None:
-        """Frees what it has drawn."""
-        free_strips(self)
+    def __init__(self, *, id: str) -> None:  # noqa: A002 - as in Textual
+        super().__init__(id=id)
+        free_when_closed(self)

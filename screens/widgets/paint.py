@@ -11,7 +11,7 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from screens.textual_private import free_strips
+from screens.textual_private import free_when_closed
 from screens.widgets import symbols
 from screens.widgets.lines import Line, Piece, fill, width
 
@@ -49,13 +49,10 @@ class Lines(Widget):
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - as in Textual
         super().__init__(id=id, classes=classes)
+        free_when_closed(self)
         self.lines: tuple[Line, ...] = ()
         self._styles: dict[str, Style] = {}
         self._failed: object = None
-
-    def on_unmount(self) -> None:
-        """Frees what it has drawn."""
-        free_strips(self)
 
     def show(self, lines: Sequence[Line]) -> None:
         """Replaces the lines; cells that stay the same are not painted again."""

@@ -6,13 +6,13 @@ import sys
 LOAD_AND_LIVE_ON = """
 import gc
 from opsconsole.core import garbage
-usual, searches = gc.get_threshold(), []
+usual, searches = gc.get_threshold()[0], []
 gc.callbacks.append(lambda phase, _: searches.append(phase))
 garbage.spare_start_and_end()
 loaded = [[n] for n in range(150_000)]
 assert not searches, "what is loaded stays"
 lived = [[n] for n in range(60_000)]
-assert searches and gc.get_threshold() == usual
+assert searches and usual < gc.get_threshold()[0] < 50_000
 assert gc.get_freeze_count() > 150_000, "it is searched once"
 """
 

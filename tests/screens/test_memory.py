@@ -13,8 +13,8 @@ from tests.screens.console import Console, run_console
 
 KEYS = ("2", "4", "6", "8", "t")
 """Of pages and of a dialog."""
-OBJECTS = 150
-"""What one opening may leave behind: Textual remembers the last 1,024 widgets, but not what they have drawn."""
+OBJECTS = 20
+"""What one opening may leave behind."""
 
 
 def test_pages_and_dialogs_that_are_closed_leave_nothing_behind() -> None:
