@@ -17,7 +17,7 @@ from hypothesis import settings as hypothesis_settings
 
 from opsconsole.core.secret_files import VARIABLES
 from opsconsole.embedded.redis import EmbeddedRedis
-from tests import templates
+from tests import sharing, templates
 from tests.faults.fork_server import CONSOLE, ForkServer
 from tests.installation import Installation
 from tests.private_server import running
@@ -25,6 +25,7 @@ from tests.services import PrivatePostgres
 
 hypothesis_settings.register_profile("default", deadline=None, derandomize=bool(os.environ.get("CI")))
 hypothesis_settings.load_profile("default")
+sharing.share()
 
 Installing = Callable[..., Installation]
 

@@ -23,6 +23,8 @@ from tests.waiting import PATIENCE_SECONDS
 
 STARTS = 3  # another process may take the free port first
 
+COPYING_SINCE = 150_000
+"""The version of the server that has a choice how a database is copied, as a number."""
 OWNER = "opsconsole"
 MEMORY = "/dev/shm"  # noqa: S108 - of Linux; elsewhere the data is on disk
 MEMORY_NEEDED = 1 << 30
@@ -134,9 +136,12 @@ class PrivatePostgres:
         """
         name = f"opsconsole_{os.getpid()}_{next(self._names)}"
         source = "template0" if template is None else template.rpartition("/")[2]
-        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} ENCODING {}")
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} ENCODING {} {}")
         with self._connect() as db:
-            db.execute(statement.format(sql.Identifier(name), sql.Identifier(source), encoding))
+            # Copying files takes half the time of the default of newer servers, which writes each page to the log too.
+            copies = not self._durable and db.info.server_version >= COPYING_SINCE
+            strategy = sql.SQL("STRATEGY FILE_COPY" if copies else "")
+            db.execute(statement.format(sql.Identifier(name), sql.Identifier(source), encoding, strategy))
         return self._url(name)
 
     def execute(self, statement: str) -> None:
