@@ -139,12 +139,3 @@ class Run:
         if self.started_at is None or self.ended_at is None:
             return None
         return (self.ended_at - self.started_at).total_seconds()
-
-
-class RunFilter(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Selects runs of a job, in one of these states, created in [since, until). Travels as JSON."""
-
-    job: str | None = None
-    states: tuple[RunState, ...] = ()
-    since: datetime | None = None
-    until: datetime | None = None

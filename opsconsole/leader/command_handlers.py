@@ -7,12 +7,10 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-import msgspec
-
 from opsconsole.authoring import parameters
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.job import Job
-from opsconsole.authoring.run import Run, RunFilter, Selection, Stop, StopReason, Trigger
+from opsconsole.authoring.run import Run, Selection, Stop, StopReason, Trigger
 from opsconsole.calendar.windows import Unit
 from opsconsole.core.clock import Clock
 from opsconsole.core.database import Connection
@@ -29,7 +27,6 @@ from opsconsole.store.commands import Command
 CANCEL_GRACE = timedelta(seconds=10)
 """How long a cancelled run may take to finish its batches in flight."""
 LISTED_REFUSALS = 20
-RETRIES_A_PAGE = 500
 
 
 class CommandFailed(OpsconsoleError):
@@ -127,7 +124,7 @@ def _retry(db: Connection, catalog: Catalog, command: Command, at: datetime) -> 
 
 def _retry_matching(db: Connection, catalog: Catalog, command: Command, at: datetime) -> dict[str, Any]:
     queued, refusals = [], []
-    for parent in _matching(db, command):
+    for parent in _counted(db, command):
         try:
             queued.append(_retry_one(db, catalog, parent, command, at))
         except OpsconsoleError as error:
@@ -137,17 +134,11 @@ def _retry_matching(db: Connection, catalog: Catalog, command: Command, at: date
     return {"runs": queued, "refused": len(refusals), "refusals": refusals[:LISTED_REFUSALS]}
 
 
-def _matching(db: Connection, command: Command) -> Iterator[Run]:
-    """The runs to retry: those that were counted, or those that a filter matches."""
-    if (numbers := command.arguments.get("runs")) is not None:
-        for number in numbers:
-            with suppress(UnknownRun):  # its retention has passed
-                yield runs.get(db, number)
-        return
-    matching, after = msgspec.convert(command.arguments["filter"], RunFilter, strict=False), 0
-    while page := runs.undone(db, matching, after=after, limit=RETRIES_A_PAGE):
-        after = page[-1].id
-        yield from page
+def _counted(db: Connection, command: Command) -> Iterator[Run]:
+    """The runs to retry, as they were counted."""
+    for number in command.arguments["runs"]:
+        with suppress(UnknownRun):  # its retention has passed
+            yield runs.get(db, number)
 
 
 def _retry_one(db: Connection, catalog: Catalog, parent: Run, command: Command, at: datetime) -> int:

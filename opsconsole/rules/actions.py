@@ -54,7 +54,7 @@ STOPPING_VERBS = (Verb.CANCEL, Verb.PAUSE, Verb.PAUSE_BACKFILL, Verb.CANCEL_BACK
 BACKGROUND_VERBS = (Verb.CLEAR, Verb.REPLAY)
 """Commands that are carried out in steps in the background, not in one transaction of the store."""
 MATCHING = "matching"
-"""The target of a retry of every run that a filter matches."""
+"""The target of commands about several runs, whose numbers are in the arguments."""
 MAX_LISTED_CHANGES = 5
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from opsconsole.authoring import parameters
-from opsconsole.authoring.run import NO_PARAMS, OPEN, Run, RunFilter, Selection
+from opsconsole.authoring.run import NO_PARAMS, OPEN, Run, Selection
 from opsconsole.cache.filters import ClearFilter
 from opsconsole.core.bounds import MAX_NOTE, json_problem, text_problem
 from opsconsole.core.database import Connection
@@ -23,7 +23,6 @@ from opsconsole.rules import actions
 from opsconsole.rules.actions import MATCHING, Verb
 from opsconsole.service.backend import Backend
 from opsconsole.service.outcomes import CommandProgress, Outcome
-from opsconsole.service.queries import canonical
 from opsconsole.store import commands, runs
 from opsconsole.store.commands import Command, CommandState
 
@@ -86,11 +85,6 @@ class Commands:
         """Requests a retry of a run's failed items, or of all its items. Raises UnknownRun."""
         self._run(run)
         return self.send(Verb.RETRY, str(run), {"all": everything})
-
-    def retry_matching(self, filter_: RunFilter, *, everything: bool = False) -> int:
-        """Requests a retry of every run that matches and has no retry yet."""
-        matching = msgspec.to_builtins(canonical(self._backend, filter_))
-        return self.send(Verb.RETRY, MATCHING, {"all": everything, "filter": matching})
 
     def retry_runs(
         self, numbers: Sequence[int], *, everything: bool = False, matching: Mapping[str, object] = NO_FILTER

@@ -8,7 +8,6 @@ from datetime import timedelta
 from functools import partial
 from zoneinfo import ZoneInfo
 
-import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring import parameters
@@ -16,7 +15,7 @@ from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.context import ExtensionContext
 from opsconsole.authoring.occurrence import OccurrenceFilter
 from opsconsole.authoring.pack import Pack
-from opsconsole.authoring.run import NO_PARAMS, Run, RunFilter, RunState, Selection
+from opsconsole.authoring.run import NO_PARAMS, Run, RunState, Selection
 from opsconsole.core.database import Connection, reason
 from opsconsole.core.errors import StoreLocked, Unavailable
 from opsconsole.rules import actions
@@ -113,11 +112,6 @@ class Queries:
         name = self._backend.catalog.find(job).name
         with self._backend.reading() as db:
             return failing.failing_items(db, name, last=last, least=least, limit=limit)
-
-    def retryable(self, filter_: RunFilter, *, limit: int) -> list[Run]:
-        """The runs that `commands.retry_matching` would retry, oldest first."""
-        with self._backend.reading() as db:
-            return runs.undone(db, canonical(self._backend, filter_), after=0, limit=limit)
 
     def preview(
         self,
@@ -253,8 +247,3 @@ class Queries:
             cache_days=self._cache.days,
             leader_notes=partial(self.leader_notes, pack.name),
         )
-
-
-def canonical(backend: Backend, filter_: RunFilter) -> RunFilter:
-    """A filter with the job's name instead of an alias. Raises UnknownJob."""
-    return msgspec.structs.replace(filter_, job=backend.catalog.find(filter_.job).name) if filter_.job else filter_

@@ -13,11 +13,9 @@ from sqlalchemy import Integer, Select, Text, bindparam, func, insert, select, t
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.occurrence import ON_TIME
 from opsconsole.authoring.run import (
-    NEEDS_A_LOOK,
     NO_PARAMS,
     OPEN,
     Run,
-    RunFilter,
     RunState,
     Selection,
     Stop,
@@ -203,21 +201,6 @@ def open_run(db: Connection, job: str, label: str | None = None) -> int | None:
 
 
 _OPEN_RUN = select(func.min(runs.c.id)).where(runs.c.job == bindparam("of_job"), runs.c.state.in_(OPEN))
-
-
-def undone(db: Connection, matching: RunFilter, *, after: int, limit: int) -> list[Run]:
-    """The next matching runs with a number above `after` that ended without success and were not retried."""
-    retried = select(runs.c.parent_id).where(runs.c.parent_id.is_not(None))
-    query = select(runs).where(runs.c.id > after, runs.c.state.in_(NEEDS_A_LOOK), runs.c.id.not_in(retried))
-    if matching.job is not None:
-        query = query.where(runs.c.job == matching.job)
-    if matching.states:
-        query = query.where(runs.c.state.in_(matching.states))
-    if matching.since is not None:
-        query = query.where(runs.c.created_at >= matching.since)
-    if matching.until is not None:
-        query = query.where(runs.c.created_at < matching.until)
-    return read_runs(db, query.order_by(runs.c.id).limit(limit))
 
 
 def without_retry(db: Connection, numbers: Sequence[int]) -> list[int]:

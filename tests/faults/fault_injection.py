@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 
-from opsconsole.authoring.run import NEEDS_A_LOOK, Run, RunFilter, RunState
+from opsconsole.authoring.run import NEEDS_A_LOOK, Run, RunState
 from opsconsole.core.failpoints import Point
+from opsconsole.rules.run_search import RunSearch
 from opsconsole.store import runs
 from tests.faults import write_monitor
 from tests.faults.cluster import LEASE_SECONDS, Cluster, Process
@@ -29,7 +30,7 @@ LONGEST_PAUSE = 2.0
 RETRIES = 100
 EXIT_CODE_SECONDS = 2.0
 """The fork server reaps a little later than a process ends."""
-UNFINISHED = RunFilter(states=tuple(state for state in NEEDS_A_LOOK if state is not RunState.CANCELLED))
+UNFINISHED = RunSearch(states=tuple(state for state in NEEDS_A_LOOK if state is not RunState.CANCELLED))
 """What is retried after the faults: not what operators, or later runs, have cancelled."""
 
 
@@ -78,7 +79,7 @@ class FaultInjection:
         for _ in range(RETRIES):
             if not self._unfinished():
                 break
-            self._execute(lambda: self.cluster.service.commands.retry_matching(UNFINISHED))
+            self._execute(lambda: self.cluster.service.commands.retry_runs([run.id for run in self._retryable()]))
             self.actions["retries after the faults"] += 1
             self._wait_until_idle()
         if left := self._unfinished():
@@ -93,8 +94,10 @@ class FaultInjection:
 
     def _unfinished(self) -> list[Run]:
         """The runs with unfinished items that were neither cancelled nor retried."""
-        found = self.cluster.service.queries.retryable(UNFINISHED, limit=1000)
-        return [run for run in found if not run.planning_done or run.counts.ok < run.counts.planned]
+        return [run for run in self._retryable() if not run.planning_done or run.counts.ok < run.counts.planned]
+
+    def _retryable(self) -> list[Run]:
+        return self.cluster.service.history.retryable(UNFINISHED, limit=1000)
 
     def _left(self) -> list[int]:
         return [max(0, self._kills - self.actions["kills"]), max(0, self._pauses - self.actions["pauses"])]

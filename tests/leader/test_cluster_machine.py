@@ -412,7 +412,7 @@ class Cluster(RuleBasedStateMachine):
 
     @rule()
     def retry_what_failed(self) -> None:
-        self._request(Verb.RETRY, MATCHING, {"filter": {"states": ["failed", "partial", "cancelled"]}})
+        self._request(Verb.RETRY, MATCHING, {"runs": list(range(1, 41))})
 
     @rule(whom=targets, minutes=st.sampled_from([None, -5, 45, 3000]))
     def pause(self, whom: str, minutes: int | None) -> None:

@@ -10,9 +10,10 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import select
 
-from opsconsole.authoring.run import RunFilter, RunState
+from opsconsole.authoring.run import RunState
 from opsconsole.leader.engine import Engine
 from opsconsole.rules.admission import Wait, WaitReason
+from opsconsole.rules.run_search import RunSearch
 from opsconsole.store import pauses, registrations, runs
 from opsconsole.store.tables import occurrences
 from tests.conftest import Installing
@@ -228,22 +229,22 @@ def test_every_matching_run_is_retried_once(place: Installation) -> None:
         failed = [place.run("counting.count", f"2025-01-{day:02}") for day in (1, 2, 3)]
         place.run("counting.names", DAY)
         counting.change(place.data, "ben", "fine")
-        selected = RunFilter(job="counting.count", states=(RunState.PARTIAL,))
-        retryable = place.service.queries.retryable(selected, limit=10)
-        outcome = place.service.commands.outcome(place.service.commands.retry_matching(selected), PATIENCE_SECONDS)
+        selected = RunSearch(jobs=("counting.count",), states=(RunState.PARTIAL,))
+        retryable = place.service.history.retryable(selected, limit=10)
+        numbers = [run.id for run in retryable]
+        outcome = place.service.commands.outcome(place.service.commands.retry_runs(numbers), PATIENCE_SECONDS)
         assert outcome is not None
         ended = [
             run for number in outcome.runs if (run := place.service.commands.wait_for_run(number, PATIENCE_SECONDS))
         ]
-        again = place.service.commands.outcome(place.service.commands.retry_matching(selected), PATIENCE_SECONDS)
+        left = place.service.history.retryable(selected, limit=10)
 
     assert [run.id for run in retryable] == [run.id for run in failed]
     assert outcome.done == "queued 3 runs"
     assert [(run.state, run.counts.planned, run.parent) for run in ended] == [
         (RunState.SUCCEEDED, 1, parent.id) for parent in failed
     ]
-    assert again is not None
-    assert again.refused == "no matching run has anything to retry"
+    assert left == []
 
 
 def test_matching_runs_for_moments_are_retried_in_turn(place: Installation) -> None:
@@ -254,9 +255,8 @@ def test_matching_runs_for_moments_are_retried_in_turn(place: Installation) -> N
             failed.append(place.run("counting.moment"))
             time.sleep(1.0)  # a moment is a second
         counting.change(place.data, "ben", "fine")
-        outcome = place.service.commands.outcome(
-            place.service.commands.retry_matching(RunFilter(job="counting.moment")), PATIENCE_SECONDS
-        )
+        numbers = [run.id for run in failed]
+        outcome = place.service.commands.outcome(place.service.commands.retry_runs(numbers), PATIENCE_SECONDS)
         assert outcome is not None
         ended = [
             run for number in outcome.runs if (run := place.service.commands.wait_for_run(number, PATIENCE_SECONDS))
