@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from opsconsole.core.version import VERSION
+
 if TYPE_CHECKING:
     from opsconsole.authoring.context import Context, Items
     from opsconsole.authoring.job import LATEST, NONE, Job, Limits, Overlap, Retry, all_of
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     )
     from opsconsole.core.errors import Unavailable
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 _HOMES = {
     "opsconsole.authoring.context": ("Context", "Items"),

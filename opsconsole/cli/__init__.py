@@ -11,7 +11,6 @@ from typing import Any
 
 import click
 
-from opsconsole import __version__
 from opsconsole.cli.commands import LazyGroup
 from opsconsole.cli.exit_codes import ALL
 from opsconsole.cli.options import Options
@@ -20,6 +19,7 @@ from opsconsole.core import bundle
 from opsconsole.core.error_reports import report_error
 from opsconsole.core.errors import BadSettings, OpsconsoleError, Unavailable
 from opsconsole.core.signals import INTERRUPTED, end_on_hangup, install_handlers
+from opsconsole.core.version import VERSION
 
 SUMMARIES = {
     "ack": "Acknowledge an alert.",
@@ -100,7 +100,7 @@ BROKEN_PIPE = 128 + signal.SIGPIPE
 @click.option("--wall", is_flag=True, help="Open a read-only wall display, worst first.")
 @click.option("--read-only", is_flag=True, help="Refuse every action that changes something.")
 @click.option("--trust", is_flag=True, envvar="OPSCONSOLE_TRUST", help="Load files that other users may change.")
-@click.version_option(__version__, prog_name="opsconsole")
+@click.version_option(VERSION, prog_name="opsconsole")
 @click.pass_context
 def cli(ctx: click.Context, /, **options: Any) -> None:
     """Schedule and run batch jobs, and see what they do.

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from opsconsole import __version__
 from opsconsole.core.redaction import redacted
 from opsconsole.core.settings import Secret
 from opsconsole.core.text import safe
+from opsconsole.core.version import VERSION
 
 if TYPE_CHECKING:
     from sentry_sdk import Client
@@ -53,7 +53,7 @@ class Reporter:
                 self._client = Client(
                     dsn=self._dsn.reveal(),
                     environment=self._environment or "production",
-                    release=f"opsconsole@{__version__}",
+                    release=f"opsconsole@{VERSION}",
                     server_name=self._host,
                     default_integrations=False,
                     auto_enabling_integrations=False,

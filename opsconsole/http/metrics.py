@@ -19,11 +19,11 @@ from prometheus_client import (
     generate_latest,
 )
 
-from opsconsole import __version__
 from opsconsole.authoring.run import OPEN
 from opsconsole.core.errors import OpsconsoleError, Unavailable
 from opsconsole.core.supervision import log_failure
 from opsconsole.core.text import safe
+from opsconsole.core.version import VERSION
 from opsconsole.rules.alerts import AlertState
 from opsconsole.rules.findings import Severity
 from opsconsole.service.figures import Figures
@@ -170,7 +170,7 @@ class Metrics:
         self._values: dict[Metric, set[str]] = {}
         self._totals: dict[tuple[Metric, tuple[str, ...]], int] = {}
         ProcessCollector(registry=self._registry)
-        self._set(INFO, 1, __version__)
+        self._set(INFO, 1, VERSION)
 
     def exposition(self) -> bytes:
         """All metrics in the text format of Prometheus. Blocks: reads the store and Redis."""

@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from opsconsole import __version__
 from opsconsole.authoring.extensions import ClearCache, Route, StartRun
 from opsconsole.authoring.pack import Pack
+from opsconsole.core.version import VERSION
 from opsconsole.http.fields import field_types, forbids_unknown, is_list, is_required, schema_of
 from opsconsole.http.operations import AnyOperation
 from opsconsole.http.pack_routes import KeysClearedAnswer
@@ -71,7 +71,7 @@ def document(operations: Iterable[AnyOperation], packs: Iterable[Pack], plain: M
             paths.setdefault(path, {})[route.method.lower()] = _pack_operation(pack, route, references)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "opsconsole", "version": __version__},
+        "info": {"title": "opsconsole", "version": VERSION},
         "security": [{"token": []}],
         "paths": paths,
         "components": {

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from opsconsole import __version__
 from opsconsole.core.clock import Clock
 from opsconsole.core.errors import OpsconsoleError
 from opsconsole.core.problems import Work
 from opsconsole.core.settings import AlertSettings, Secret
 from opsconsole.core.supervision import Loop, Supervisor
 from opsconsole.core.time_limit import TimedOut, TimeLimit
+from opsconsole.core.version import VERSION
 
 ANSWER_SECONDS = 10.0
 CALL_SECONDS = 20.0
@@ -72,7 +72,7 @@ def call(url: Secret) -> None:
     from urllib.error import HTTPError
     from urllib.request import Request, urlopen
 
-    request = Request(url.reveal(), headers={"User-Agent": f"opsconsole/{__version__}"})  # noqa: S310 - http or https
+    request = Request(url.reveal(), headers={"User-Agent": f"opsconsole/{VERSION}"})  # noqa: S310 - http or https
     try:
         with urlopen(request, timeout=ANSWER_SECONDS):  # noqa: S310 - checked when it was configured
             pass

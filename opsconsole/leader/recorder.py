@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from opsconsole import __version__
 from opsconsole.authoring.batch import BatchState
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.job import Job
@@ -15,6 +14,7 @@ from opsconsole.core.clock import Clock
 from opsconsole.core.database import Connection
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.text import safe
+from opsconsole.core.version import VERSION
 from opsconsole.leader import backfills as backfilling, run_reports
 from opsconsole.leader.containment import Containment, ends_leadership
 from opsconsole.leader.live_run import LiveRun
@@ -38,7 +38,7 @@ class Recorder:
         """The start of a run by this leader. A scheduled time is recorded with the first one."""
         occurrence = run.occurrence if run.state is RunState.QUEUED else None
         shift = self._catalog.find(run.job).shift
-        return Start(self._token, self._host, __version__, at, occurrence, shift)
+        return Start(self._token, self._host, VERSION, at, occurrence, shift)
 
     def write(self, writes: Sequence[RunWrites]) -> bool:
         """Writes the collected changes of several runs together. If that raises, returns False; `write_alone` then

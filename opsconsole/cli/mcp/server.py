@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable
 from mcp.server import MCPServer
 from mcp_types import ToolAnnotations
 
-from opsconsole import __version__
 from opsconsole.cli.mcp.acting import ActingTools
 from opsconsole.cli.mcp.reading import ReadingTools
 from opsconsole.cli.mcp.session import Answer, Session
 from opsconsole.core.settings import Settings
 from opsconsole.core.signals import end_at_once
+from opsconsole.core.version import VERSION
 
 INSTRUCTIONS = """\
 Read the state of opsconsole, a scheduler of batch jobs: jobs, runs, scheduled times, backfills
@@ -27,7 +27,7 @@ Tool = Callable[..., Awaitable[Answer]]
 def run(settings: Settings, *, may_act: bool) -> None:
     """Serves one client until it closes standard input."""
     session = Session(settings, may_act=may_act)
-    server = MCPServer("opsconsole", instructions=INSTRUCTIONS, version=__version__, log_level="WARNING")
+    server = MCPServer("opsconsole", instructions=INSTRUCTIONS, version=VERSION, log_level="WARNING")
     reading = ReadingTools(session)
     tools: tuple[Tool, ...] = (
         reading.health,

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from opsconsole import __version__
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.core.settings import Settings
+from opsconsole.core.version import VERSION
 from opsconsole.worker.celery.messages import LeaderRecord
 
 LENGTH = 12
@@ -20,7 +20,7 @@ LENGTH = 12
 
 def leading(settings: Settings, catalog: Catalog, token: int) -> LeaderRecord:
     """The record that a leader announces. A worker compares it with its own, ignoring the token."""
-    return LeaderRecord(token, settings.host, __version__, code_of(settings), settings_of(settings, catalog))
+    return LeaderRecord(token, settings.host, VERSION, code_of(settings), settings_of(settings, catalog))
 
 
 def code_of(settings: Settings) -> str:
