@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,20 +12,23 @@ from dataclasses import dataclass, field
 from benchmarks.console.place import ROWS, Place
 from benchmarks.console.tty import Tty
 from opsconsole.core import clock
+from screens.panels.health import READING
 
 PANELS = ("Jobs", "Running", "Redis")
 DOWN, TAB, ESCAPE = "j", "\t", "\x1b"
 PANELS_AT_MOST = 8
-PAGES = "24678"
+PAGES = "24678t"
+"""Of pages, and of a dialog."""
 SETTLED_SECONDS, IDLE_SECONDS = 6.0, 12.0
 STALL_SECONDS = 65.0
 
 
 @dataclass
 class Start:
-    """Milliseconds from exec, and the bytes of one start."""
+    """Milliseconds from exec, and the bytes of one start. Of many jobs, the list comes before their histories."""
 
     first_frame: float
+    jobs: float
     all_panels: float
     bytes: int
 
@@ -56,11 +60,12 @@ class Keys:
 
 
 def start(tty: Tty, job: str) -> Start:
-    """From exec to the names of the panels, and to a job and Redis on them."""
+    """From exec to the names of the panels, to a job, and to Redis and the problems of all jobs."""
     frame = tty.until(lambda text: all(name in text for name in PANELS))
-    panels = tty.until(lambda text: job in text and "redis ok" in text)
-    sent = tty.received
-    return Start(1000 * (frame - tty.began), 1000 * (panels - tty.began), sent)
+    jobs = tty.until(lambda text: job in text)
+    panels = tty.until(lambda text: job in text and "redis ok" in text and READING not in text)
+    first_frame, first_jobs, all_panels = (1000 * (at - tty.began) for at in (frame, jobs, panels))
+    return Start(first_frame, first_jobs, all_panels, tty.received)
 
 
 def idle(tty: Tty) -> Idle:
@@ -95,8 +100,8 @@ def moves(tty: Tty, number: int) -> Keys:
 
 
 def memory(tty: Tty, openings: int, seconds: float) -> tuple[int, float]:
-    """Opens pages in turn and goes back; how often, and the kilobytes that one opening has left behind after the first
-    tenth, which loads code and fills caches.
+    """Opens pages and dialogs in turn and goes back; how often, and the kilobytes that one opening has left behind
+    after the first tenth, which loads code and fills caches. Prints the memory after each 100.
     """
     sizes: list[float] = []
     end = time.perf_counter() + seconds
@@ -108,6 +113,8 @@ def memory(tty: Tty, openings: int, seconds: float) -> tuple[int, float]:
         tty.type(ESCAPE)
         _changed(tty, page)
         sizes.append(tty.memory())
+        if len(sizes) % 100 == 0:
+            print(f"  {len(sizes):,} openings: {sizes[-1]:.1f} MB", file=sys.stderr, flush=True)
         if time.perf_counter() > end:
             break
     first = len(sizes) // 10
