@@ -18,6 +18,8 @@ from tests.cli.surroundings import CANARY, CHANNELS, COMMANDS, configurations, u
 SAMPLE = 40
 """Of the many thousand combinations in a test that is not a soak test."""
 
+PARTS = 12
+"""Tests that share the cases of a kind: a test for each would cost more than what it tries."""
 CONFIGURATIONS = list(configurations())
 URLS = [
     *(("DATABASE_URL", url) for url in urls("postgresql")),
@@ -81,9 +83,10 @@ def refuses(running: Running, configuration: int, command: int) -> None:
     assert result.code == Exit.CONFIGURATION, (text, variables, result)
 
 
-@pytest.mark.parametrize("configuration", range(len(CONFIGURATIONS)))
-def test_check_refuses_every_bad_configuration(running: Running, configuration: int) -> None:
-    refuses(running, configuration, COMMANDS.index(("check",)))
+@pytest.mark.parametrize("part", range(PARTS))
+def test_check_refuses_every_bad_configuration(running: Running, part: int) -> None:
+    for configuration in range(part, len(CONFIGURATIONS), PARTS):
+        refuses(running, configuration, COMMANDS.index(("check",)))
 
 
 @pytest.mark.parametrize(("configuration", "command"), sampled(BAD))
@@ -104,9 +107,10 @@ def survives(running: Running, url: int, command: int) -> None:
     assert result.code in (Exit.DONE, Exit.FAILED, Exit.REFUSED, Exit.USAGE, Exit.CONFIGURATION), (text, result)
 
 
-@pytest.mark.parametrize("url", range(len(URLS)))
-def test_check_repeats_no_secret_of_an_odd_url(running: Running, url: int) -> None:
-    survives(running, url, COMMANDS.index(("check",)))
+@pytest.mark.parametrize("part", range(PARTS))
+def test_check_repeats_no_secret_of_an_odd_url(running: Running, part: int) -> None:
+    for url in range(part, len(URLS), PARTS):
+        survives(running, url, COMMANDS.index(("check",)))
 
 
 @pytest.mark.parametrize("command", [("check",), ("notify-test",)], ids=" ".join)

@@ -18,6 +18,7 @@ from tests.faults.fork_server import ForkServer
 from tests.http.client import HttpClient
 from tests.installation import Installation
 from tests.packs import counting
+from tests.soak import others_in_soak
 from tests.terminal import Terminal
 from tests.waiting import PATIENCE_SECONDS, eventually
 
@@ -67,7 +68,7 @@ def runs_a_job(place: Installation) -> bool:
     return ended is not None and ended.state is RunState.SUCCEEDED
 
 
-@pytest.mark.parametrize("action", ["raise", "exit"])
+@pytest.mark.parametrize("action", others_in_soak("raise", "exit"))
 @pytest.mark.parametrize("work", [*LEADERS_WORK, *WATCHING_WORK])
 def test_a_loop_of_the_leader_fails_alone_and_observers_see_it(
     work: Work, action: str, place: Installation, start: Start
@@ -107,7 +108,7 @@ def test_a_loop_goes_on_after_an_exception_at_any_pass(
     eventually(lambda: not problems(place), "the finding resolves itself")
 
 
-@pytest.mark.parametrize("action", ["raise", pytest.param("exit", marks=pytest.mark.soak)])
+@pytest.mark.parametrize("action", others_in_soak("raise", "exit"))
 @pytest.mark.parametrize("work", [Work.STALENESS_CHECKS, Work.REDIS_KEEPER])
 def test_what_a_leader_does_beside_its_runs_goes_on(work: Work, action: str, place: Installation, start: Start) -> None:
     if work is Work.REDIS_KEEPER:
@@ -135,7 +136,7 @@ def test_an_http_server_that_raises_serves_afterwards(action: str, place: Instal
     assert client.get("/healthz").json == {"success": True}
 
 
-@pytest.mark.parametrize("action", ["raise", "exit"])
+@pytest.mark.parametrize("action", others_in_soak("raise", "exit"))
 def test_a_console_whose_sampler_raises_shows_what_is_new_afterwards(
     action: str, place: Installation, fork_server: ForkServer, tmp_path: Path
 ) -> None:

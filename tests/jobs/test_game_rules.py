@@ -13,6 +13,9 @@ from jobs.game.tables import lives, player_progress, quiz_sessions
 from opsconsole.rules.schedule import Schedule, plan
 from tests.jobs.game_fixtures import JOBS, MONDAY, NOON, GameFixture
 from tests.schedules import cron_of
+from tests.soak import postgresql_in_soak
+
+pytestmark = postgresql_in_soak
 
 HALF_AN_HOUR = timedelta(minutes=30)
 A_MOMENT = timedelta(microseconds=1)

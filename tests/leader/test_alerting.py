@@ -21,6 +21,9 @@ from opsconsole.store import alerts, audit, lease, pauses, silences
 from opsconsole.store.tables import alerts as alert_table, notifications
 from tests.conftest import Installing
 from tests.installation import Installation
+from tests.soak import postgresql_in_soak
+
+pytestmark = postgresql_in_soak
 
 NOON = datetime(2026, 1, 19, 12, tzinfo=UTC)
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)

@@ -30,7 +30,10 @@ from tests.conftest import Installing
 from tests.packs import counting
 from tests.receivers import http_receiver, mail_receiver, silent_port
 from tests.services import free_port
+from tests.soak import postgresql_in_soak
 from tests.waiting import eventually
+
+pytestmark = postgresql_in_soak
 
 NOON = datetime(2026, 3, 8, 12, tzinfo=UTC)
 ME = Identity("me", "here", 1, "1", "a/b/c", "asha")
