@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 LEADER_SECONDS = 5.0
 """How long to wait for a leader, and then for the outcome of the command."""
-POLL_SECONDS = 0.05
+FIRST_POLL_SECONDS, POLL_SECONDS = 0.02, 0.05
 MAX_WAITING = 50
 """Requests that may wait for the leader to carry out a command. Further ones get the status 503."""
 
@@ -52,6 +52,9 @@ class Commanding:
             return await self._in_thread(lambda: sent.answer(outcome))
 
     async def _leader(self) -> None:
+        engine = self._service.engine
+        if engine is not None and engine.is_leading:
+            return
         deadline = time.monotonic() + LEADER_SECONDS
         while await self._in_thread(self._service.queries.leader) is None:
             if time.monotonic() > deadline:
@@ -60,6 +63,7 @@ class Commanding:
 
     async def _outcome(self, command: int) -> Outcome:
         deadline = time.monotonic() + LEADER_SECONDS
+        await asyncio.sleep(FIRST_POLL_SECONDS)
         while (outcome := await self._in_thread(lambda: self._service.commands.outcome(command, 0.0))) is None:
             if time.monotonic() > deadline:
                 message = f"no leader has carried out command {command} yet; the next leader will"

@@ -125,6 +125,8 @@ class BackgroundTasks:
         """
         now = self._now()
         jobs = [job.name for job in self._catalog if job.stale is not None]
+        if not jobs:
+            return
         with self._store.reading() as db:
             due = windows.next_to_check(db, jobs, now - CHECK_AGAIN)
         if due is None:

@@ -22,7 +22,7 @@ from opsconsole.leader.containment import ends_leadership
 from opsconsole.rules import actions
 from opsconsole.rules.actions import BACKGROUND_VERBS, MATCHING, STOPPING_VERBS, Verb
 from opsconsole.store import Store, batches, commands, pauses, runs
-from opsconsole.store.commands import Command
+from opsconsole.store.commands import Command, CommandState
 
 CANCEL_GRACE = timedelta(seconds=10)
 """How long a cancelled run may take to finish its batches in flight."""
@@ -39,16 +39,18 @@ class CommandFailed(OpsconsoleError):
 def execute_commands(
     store: Store, catalog: Catalog, token: int, now: Clock, *, only_command: int | None = None
 ) -> set[str]:
-    """Executes the requested commands, each in its own transaction, and returns their verbs. With `only_command` it
+    """Executes the requested commands, each in its own transaction, and returns their verbs, and those of the commands
+    that are executed in the background. With `only_command` it
     executes the command with that number and those that pause or end something. A command that cannot be executed is
     refused.
     """
     verbs: set[str] = set()
     with store.reading() as db:
-        waiting = commands.requested(db, without=BACKGROUND_VERBS)
-        stopping = commands.requested(db, among=STOPPING_VERBS) if only_command is not None else waiting
-    for number in waiting:
-        if number == only_command or number in stopping:
+        found = commands.open_commands(db)
+    for number, verb, state in found:
+        if verb in BACKGROUND_VERBS:
+            verbs.add(verb)
+        elif state == CommandState.REQUESTED and (only_command in (None, number) or verb in STOPPING_VERBS):
             verbs.add(_execute(store, catalog, token, number, now))
     return verbs
 

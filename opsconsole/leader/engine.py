@@ -27,7 +27,7 @@ from opsconsole.leader.daily_seal import DailySeal
 from opsconsole.leader.lease import Leadership, identity
 from opsconsole.leader.polling import Polling
 from opsconsole.leader.term import Term
-from opsconsole.rules.actions import Verb
+from opsconsole.rules.actions import BACKGROUND_VERBS, Verb
 from opsconsole.store import Store, migrate
 
 log = logging.getLogger(__name__)
@@ -220,6 +220,8 @@ class Engine:
     def _execute_commands(self, term: Term, token: int) -> None:
         only = self._only_command
         verbs = execute_commands(self._store, self._catalog, token, self._now, only_command=only)
+        if not verbs.isdisjoint(BACKGROUND_VERBS):
+            term.background_tasks.wake()
         if only is None and verbs & {Verb.SCHEDULE, Verb.RESET_SCHEDULE}:
             term.scheduler.reload()
 
@@ -247,11 +249,10 @@ class Engine:
         while self._leadership.is_held and not self._loop.is_stopping and self._reloaded is None:
             now = self._beat = time.monotonic()
             self._loop.repeated.progress()
-            if polling.is_due(is_busy=is_busy) or runner.needs_admission:
-                term.background_tasks.wake()
-                if self._leadership.may_start_work:
-                    for work, step in steps.items():
-                        watched[work].attempt(step, passing=ends_leadership)
+            is_due = polling.is_due(is_busy=is_busy) or runner.needs_admission
+            if is_due and self._leadership.may_start_work:
+                for work, step in steps.items():
+                    watched[work].attempt(step, passing=ends_leadership)
             if now - heartbeat >= 1.0:
                 heartbeat = now
                 for work, step in every_second.items():

@@ -232,6 +232,8 @@ class Runner:
     def _write(self, lives: Iterable[LiveRun], now: datetime, over: Sequence[Run] = ()) -> None:
         """Writes the collected changes of these runs, of the runs that are `over`, and of those that replace them."""
         taken = [(live, writes) for live in lives if (writes := live.take_writes(now)) is not None]
+        if not taken:
+            return
         if len(taken) == 1 or not self._recorder.write([writes for _, writes in taken]):
             taken = self._write_each(taken, is_place_free=not over)
         written = {live.run.id for live, _ in taken}

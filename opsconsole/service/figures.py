@@ -66,7 +66,7 @@ class FigureReader:
         backend, now = self._backend, self._backend.now()
         with backend.reading() as db:
             cards = alert_views.current(db, silences.in_force(db, now), now)
-            held, sizes, waiting = pauses.in_force(db, now), _bytes(db, now), commands.waiting(db)
+            held, sizes, waiting = pauses.in_force(db, now), _bytes(db, now), len(commands.requested(db))
             leader = backend.leader(db, now)
             changes = self._runs.changes(db)
             ended = [change for change in changes if change.has_ended]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import select
 
@@ -12,10 +13,14 @@ from opsconsole.core.errors import Fenced
 from opsconsole.core.text import safe
 from opsconsole.store import tables as schema
 
+if TYPE_CHECKING:
+    from opsconsole.core.postgres import Session
+
 STATEMENT_SECONDS = 10.0
 
+_TOKEN = select(schema.lease.c.token).where(schema.lease.c.id == 1)
 # KEY SHARE conflicts with a takeover, which changes the unique token, and not with renewals.
-_TOKEN = select(schema.lease.c.token).where(schema.lease.c.id == 1).with_for_update(key_share=True, read=True)
+_LOCKED_TOKEN = "SELECT token FROM ops_lease WHERE id = 1 FOR KEY SHARE"  # noqa: S105 - the fencing token
 
 
 class Store(Database):
@@ -46,9 +51,11 @@ class Store(Database):
         self._subscribers = tuple(each for each in self._subscribers if each != changed)
 
     @contextmanager
-    def writing(self, *, patient: bool = False, by_key: bool = False, quiet: bool = False) -> Iterator[Connection]:
+    def writing(
+        self, *, patient: bool = False, by_key: bool = False, also: str = "", quiet: bool = False
+    ) -> Iterator[Connection]:
         """See Database. A `quiet` transaction only shows that somebody is alive."""
-        with super().writing(patient=patient, by_key=by_key) as db:
+        with super().writing(patient=patient, by_key=by_key, also=also) as db:
             yield db
         if not quiet:
             self.version += 1
@@ -58,10 +65,16 @@ class Store(Database):
     @contextmanager
     def fenced(self, token: int) -> Iterator[Connection]:
         """A write transaction that only the holder of the lease's `token` can make. Raises Fenced for another token."""
-        with self.writing() as db:
-            if db.execute(_TOKEN).scalar() != token:
+        with self.writing(also=_LOCKED_TOKEN) as db:
+            if self._current_token(db) != token:
                 raise Fenced(token)
             yield db
+
+    def _current_token(self, db: Connection) -> int | None:
+        if self.is_sqlite:
+            return db.execute(_TOKEN).scalar()
+        found: tuple[int] | None = cast("Session", db.connection.driver_connection).also
+        return None if found is None else found[0]
 
     def check_file(self) -> str | None:
         """The first problem of an SQLite file; None when it is intact. Reads the whole file."""

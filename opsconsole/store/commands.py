@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from opsconsole.core.bounds import MAX_ID
 from opsconsole.core.database import Connection
@@ -107,23 +107,27 @@ def find(db: Connection, number: int) -> Command | None:
     return None if row is None else _value(row)
 
 
-def requested(db: Connection, *, among: Sequence[str] | None = None, without: Sequence[str] = ()) -> list[int]:
-    """The numbers of the commands that have not been started, oldest first; with `among`, only those of these verbs."""
-    c = commands.c
-    query = select(c.id).where(c.state == CommandState.REQUESTED, c.verb.not_in(without)).order_by(c.id)
-    return list(db.execute(query if among is None else query.where(c.verb.in_(among))).scalars())
+def open_commands(db: Connection) -> list[tuple[int, str, str]]:
+    """The commands that have not ended, oldest first: number, verb and state."""
+    return [(number, verb, state) for number, verb, state in db.execute(_OPEN)]
 
 
-def waiting(db: Connection) -> int:
-    """How many commands have not been started."""
-    return db.execute(select(func.count()).where(commands.c.state == CommandState.REQUESTED)).scalar_one()
+# Few, and there is an index.
+_OPEN = (
+    select(commands.c.id, commands.c.verb, commands.c.state)
+    .where(commands.c.state.in_(UNFINISHED))
+    .order_by(commands.c.id)
+)
+
+
+def requested(db: Connection) -> list[int]:
+    """The numbers of the commands that have not been started, oldest first."""
+    return [number for number, _, state in open_commands(db) if state == CommandState.REQUESTED]
 
 
 def unfinished(db: Connection, verbs: Sequence[str]) -> list[int]:
     """The numbers of the commands with one of these verbs that have not ended, oldest first."""
-    is_open = commands.c.state.in_(UNFINISHED)  # few, and there is an index
-    query = select(commands.c.id).where(commands.c.verb.in_(verbs), is_open)
-    return list(db.execute(query.order_by(commands.c.id)).scalars())
+    return [number for number, verb, _ in open_commands(db) if verb in verbs]
 
 
 def record_progress(db: Connection, command: Command, progress: Mapping[str, Any]) -> bool:

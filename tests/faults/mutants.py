@@ -54,13 +54,13 @@ MUTANTS = (
     Mutant(
         "token",
         "a write is fenced by any token",
-        (("opsconsole/store/__init__.py", r"scalar\(\) != token:", "scalar() is None:"),),
+        (("opsconsole/store/__init__.py", r"_current_token\(db\) != token:", "_current_token(db) is None:"),),
         ("tests/leader/test_lease.py",),
     ),
     Mutant(
         "token, against the campaign",
         "the same, and only what real processes do shows it",
-        (("opsconsole/store/__init__.py", r"scalar\(\) != token:", "scalar() is None:"),),
+        (("opsconsole/store/__init__.py", r"_current_token\(db\) != token:", "_current_token(db) is None:"),),
         ("tests/faults/test_campaign.py",),
     ),
     Mutant(
