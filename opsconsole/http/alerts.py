@@ -6,22 +6,20 @@ from collections import Counter
 from datetime import timedelta
 from typing import Annotated, Any
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct
 
 from opsconsole.authoring.extensions import Answer
-from opsconsole.calendar.cron import zone
-from opsconsole.http.fields import until
 from opsconsole.http.operations import (
+    UTC,
     AnyOperation,
     Call,
-    DoneAnswer,
-    FutureTime,
-    Length,
+    Lasting,
     Note,
     Number,
-    Operation,
     Sent,
     done,
+    get,
+    post,
 )
 from opsconsole.rules.actions import Verb
 from opsconsole.rules.alerts import AlertState
@@ -71,13 +69,10 @@ class AlertAnswer(Answer, frozen=True, kw_only=True):
     alert: AlertDetails
 
 
-class AckRequest(Struct, frozen=True, forbid_unknown_fields=True):
+class AckRequest(Lasting, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Which alert is acknowledged, and for how long: until it is resolved by default."""
 
     alert: Number
-    for_: Length | None = field(default=None, name="for")
-    until: FutureTime | None = None
-    note: Note = ""
 
 
 class UnackRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,13 +82,10 @@ class UnackRequest(Struct, frozen=True, forbid_unknown_fields=True):
     note: Note = ""
 
 
-class SilenceRequest(Struct, frozen=True, forbid_unknown_fields=True):
+class SilenceRequest(Lasting, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The target of a silence, and its duration: 12 hours by default."""
 
     target: Target
-    for_: Length | None = field(default=None, name="for")
-    until: FutureTime | None = None
-    note: Note = ""
 
 
 class UnsilenceRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -120,7 +112,7 @@ def show_alert(call: Call, request: AlertRequest) -> AlertAnswer:
 
 def acknowledge(call: Call, request: AckRequest) -> Sent:
     """Stops the reminders of an alert."""
-    end = until(request.for_, request.until, zone("UTC"), call.service.now())
+    end = request.end(UTC, call.service.now())
     return done(call.alerts.acknowledge(request.alert, until=end, note=request.note))
 
 
@@ -132,7 +124,7 @@ def unacknowledge(call: Call, request: UnackRequest) -> Sent:
 def silence(call: Call, request: SilenceRequest) -> Sent:
     """Stops notifications about an alert, a job, a pack or a rule for a while."""
     now = call.service.now()
-    end = until(request.for_, request.until, zone("UTC"), now) or now + DEFAULT_SILENCE
+    end = request.end(UTC, now) or now + DEFAULT_SILENCE
     return done(call.alerts.silence(request.target, until=end, note=request.note))
 
 
@@ -148,56 +140,10 @@ def firing(service: Service) -> dict[str, Any]:
 
 
 OPERATIONS: tuple[AnyOperation, ...] = (
-    Operation(
-        method="GET",
-        path="/api/alerts",
-        summary="List alerts and silences",
-        request=AlertsRequest,
-        answer=AlertsAnswer,
-        handler=list_alerts,
-    ),
-    Operation(
-        method="GET",
-        path="/api/alerts/{alert}",
-        summary="Show an alert",
-        request=AlertRequest,
-        answer=AlertAnswer,
-        handler=show_alert,
-    ),
-    Operation(
-        method="POST",
-        path="/api/alerts/{alert}/ack",
-        summary="Acknowledge an alert",
-        request=AckRequest,
-        answer=DoneAnswer,
-        handler=acknowledge,
-        verb=Verb.ACKNOWLEDGE,
-    ),
-    Operation(
-        method="POST",
-        path="/api/alerts/{alert}/unack",
-        summary="End an acknowledgement",
-        request=UnackRequest,
-        answer=DoneAnswer,
-        handler=unacknowledge,
-        verb=Verb.UNACKNOWLEDGE,
-    ),
-    Operation(
-        method="POST",
-        path="/api/silences",
-        summary="Silence an alert, a job, a pack or a rule",
-        request=SilenceRequest,
-        answer=DoneAnswer,
-        handler=silence,
-        verb=Verb.SILENCE,
-    ),
-    Operation(
-        method="POST",
-        path="/api/silences/end",
-        summary="End a silence",
-        request=UnsilenceRequest,
-        answer=DoneAnswer,
-        handler=unsilence,
-        verb=Verb.UNSILENCE,
-    ),
+    get("/api/alerts", "List alerts and silences", AlertsRequest, AlertsAnswer, list_alerts),
+    get("/api/alerts/{alert}", "Show an alert", AlertRequest, AlertAnswer, show_alert),
+    post(Verb.ACKNOWLEDGE, "/api/alerts/{alert}/ack", "Acknowledge an alert", AckRequest, acknowledge),
+    post(Verb.UNACKNOWLEDGE, "/api/alerts/{alert}/unack", "End an acknowledgement", UnackRequest, unacknowledge),
+    post(Verb.SILENCE, "/api/silences", "Silence an alert, a job, a pack or a rule", SilenceRequest, silence),
+    post(Verb.UNSILENCE, "/api/silences/end", "End a silence", UnsilenceRequest, unsilence),
 )

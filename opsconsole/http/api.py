@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from opsconsole.http import alerts, audit, backfills, cache, jobs, run_lists, runs
-from opsconsole.http.fields import field_types
+from opsconsole.http.fields import field_types, is_required
 from opsconsole.http.operations import AnyOperation
 
 OPERATIONS: tuple[AnyOperation, ...] = (
@@ -26,4 +26,5 @@ def reference() -> str:
 
 def _fields(operation: AnyOperation) -> str:
     given = [name for name in field_types(operation.request) if f"{{{name}}}" not in operation.path]
+    given.sort(key=lambda name: not is_required(operation.request, name))
     return ", ".join(f"`{name}`" for name in given)

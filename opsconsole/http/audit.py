@@ -9,17 +9,7 @@ from msgspec import Meta, Struct
 from opsconsole.authoring.extensions import Answer
 from opsconsole.calendar.cron import zone
 from opsconsole.http.fields import past_time
-from opsconsole.http.operations import (
-    AnyOperation,
-    Call,
-    DoneAnswer,
-    Limit,
-    Number,
-    Operation,
-    PastTime,
-    Sent,
-    done,
-)
+from opsconsole.http.operations import AnyOperation, Call, Limit, Number, PastTime, Sent, done, get, post
 from opsconsole.rules.actions import Verb
 from opsconsole.service.audit_documents import AuditDocument, audit_document
 
@@ -66,21 +56,6 @@ def replay(call: Call, request: ReplayRequest) -> Sent:
 
 
 OPERATIONS: tuple[AnyOperation, ...] = (
-    Operation(
-        method="GET",
-        path="/api/audit",
-        summary="List the audit trail",
-        request=AuditRequest,
-        answer=AuditAnswer,
-        handler=list_audit,
-    ),
-    Operation(
-        method="POST",
-        path="/api/events/replay",
-        summary="Publish events again",
-        request=ReplayRequest,
-        answer=DoneAnswer,
-        handler=replay,
-        verb=Verb.REPLAY,
-    ),
+    get("/api/audit", "List the audit trail", AuditRequest, AuditAnswer, list_audit),
+    post(Verb.REPLAY, "/api/events/replay", "Publish events again", ReplayRequest, replay),
 )

@@ -10,18 +10,7 @@ from msgspec import Meta, Struct, field
 from opsconsole.authoring.definition import MAX_AT_ONCE
 from opsconsole.authoring.extensions import Answer
 from opsconsole.core.errors import BadWindow
-from opsconsole.http.operations import (
-    AnyOperation,
-    Call,
-    DoneAnswer,
-    Limit,
-    Name,
-    Note,
-    Number,
-    Operation,
-    Sent,
-    done,
-)
+from opsconsole.http.operations import AnyOperation, Call, Limit, Name, Note, Number, Sent, done, get, post
 from opsconsole.http.responses import HttpError
 from opsconsole.rules.actions import Verb, parse_date
 from opsconsole.rules.backfill import Only, Order
@@ -140,67 +129,20 @@ def cancel(call: Call, request: BackfillNoteRequest) -> Sent:
 
 
 OPERATIONS: tuple[AnyOperation, ...] = (
-    Operation(
-        method="GET",
-        path="/api/backfills",
-        summary="List backfills",
-        request=BackfillsRequest,
-        answer=BackfillsAnswer,
-        handler=list_backfills,
-    ),
-    Operation(
-        method="GET",
-        path="/api/backfills/{backfill}",
-        summary="Show a backfill",
-        request=BackfillRequest,
+    get("/api/backfills", "List backfills", BackfillsRequest, BackfillsAnswer, list_backfills),
+    get("/api/backfills/{backfill}", "Show a backfill", BackfillRequest, BackfillAnswer, show_backfill),
+    post(
+        Verb.PLAN_BACKFILL,
+        "/api/backfills",
+        "Plan a backfill",
+        PlanRequest,
+        plan,
         answer=BackfillAnswer,
-        handler=show_backfill,
-    ),
-    Operation(
-        method="POST",
-        path="/api/backfills",
-        summary="Plan a backfill",
-        request=PlanRequest,
-        answer=BackfillAnswer,
-        handler=plan,
         status=201,
-        verb=Verb.PLAN_BACKFILL,
         slow=True,
     ),
-    Operation(
-        method="POST",
-        path="/api/backfills/{backfill}/apply",
-        summary="Apply a plan",
-        request=BackfillRequest,
-        answer=DoneAnswer,
-        handler=apply,
-        verb=Verb.APPLY_BACKFILL,
-    ),
-    Operation(
-        method="POST",
-        path="/api/backfills/{backfill}/pause",
-        summary="Pause a backfill",
-        request=BackfillNoteRequest,
-        answer=DoneAnswer,
-        handler=pause,
-        verb=Verb.PAUSE_BACKFILL,
-    ),
-    Operation(
-        method="POST",
-        path="/api/backfills/{backfill}/resume",
-        summary="Resume a backfill",
-        request=BackfillRequest,
-        answer=DoneAnswer,
-        handler=resume,
-        verb=Verb.RESUME_BACKFILL,
-    ),
-    Operation(
-        method="POST",
-        path="/api/backfills/{backfill}/cancel",
-        summary="Cancel a backfill",
-        request=BackfillNoteRequest,
-        answer=DoneAnswer,
-        handler=cancel,
-        verb=Verb.CANCEL_BACKFILL,
-    ),
+    post(Verb.APPLY_BACKFILL, "/api/backfills/{backfill}/apply", "Apply a plan", BackfillRequest, apply),
+    post(Verb.PAUSE_BACKFILL, "/api/backfills/{backfill}/pause", "Pause a backfill", BackfillNoteRequest, pause),
+    post(Verb.RESUME_BACKFILL, "/api/backfills/{backfill}/resume", "Resume a backfill", BackfillRequest, resume),
+    post(Verb.CANCEL_BACKFILL, "/api/backfills/{backfill}/cancel", "Cancel a backfill", BackfillNoteRequest, cancel),
 )

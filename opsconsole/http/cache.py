@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 
 from opsconsole.authoring.extensions import Answer
 from opsconsole.cache.filters import ClearFilter
-from opsconsole.http.operations import AnyOperation, Call, DoneAnswer, Number, Operation, Sent, done
+from opsconsole.http.operations import AnyOperation, Call, Number, Sent, done, get, post
 from opsconsole.http.responses import HttpError
 from opsconsole.rules.actions import Verb
 from opsconsole.service.cache_documents import FamilyDocument, family_document
@@ -115,40 +115,28 @@ def cancel_clearing(call: Call, request: CancelClearingRequest) -> Sent:
 
 
 OPERATIONS: tuple[AnyOperation, ...] = (
-    Operation(
-        method="GET",
-        path="/api/cache/families",
-        summary="List the families of cache keys",
-        request=FamiliesRequest,
-        answer=FamiliesAnswer,
-        handler=list_families,
+    get(
+        "/api/cache/families",
+        "List the families of cache keys",
+        FamiliesRequest,
+        FamiliesAnswer,
+        list_families,
         slow=True,
     ),
-    Operation(
-        method="GET",
-        path="/api/cache/count",
-        summary="Count cached keys",
-        request=KeysRequest,
-        answer=KeysAnswer,
-        handler=count_keys,
-        slow=True,
-    ),
-    Operation(
-        method="POST",
-        path="/api/cache/families/clear",
-        summary="Clear cached keys that were counted",
-        request=ClearRequest,
+    get("/api/cache/count", "Count cached keys", KeysRequest, KeysAnswer, count_keys, slow=True),
+    post(
+        Verb.CLEAR,
+        "/api/cache/families/clear",
+        "Clear cached keys that were counted",
+        ClearRequest,
+        clear_keys,
         answer=ClearedAnswer,
-        handler=clear_keys,
-        verb=Verb.CLEAR,
     ),
-    Operation(
-        method="POST",
-        path="/api/cache/cancel",
-        summary="Cancel a clearing of the cache",
-        request=CancelClearingRequest,
-        answer=DoneAnswer,
-        handler=cancel_clearing,
-        verb=Verb.CANCEL_CLEARING,
+    post(
+        Verb.CANCEL_CLEARING,
+        "/api/cache/cancel",
+        "Cancel a clearing of the cache",
+        CancelClearingRequest,
+        cancel_clearing,
     ),
 )

@@ -5,26 +5,25 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct
 
 from opsconsole.authoring.extensions import Answer
 from opsconsole.authoring.occurrence import OccurrenceFilter, OccurrenceState
 from opsconsole.core.times import BadTime, utc
-from opsconsole.http.fields import check_order, past_time, until
+from opsconsole.http.fields import check_order, past_time
 from opsconsole.http.operations import (
     AnyOperation,
     Call,
-    DoneAnswer,
-    FutureTime,
-    Length,
+    Lasting,
     Limit,
     Name,
     NoFields,
     Note,
-    Operation,
     PastTime,
     Sent,
     done,
+    get,
+    post,
 )
 from opsconsole.http.responses import HttpError
 from opsconsole.rules.actions import Verb
@@ -116,14 +115,11 @@ class WhyAnswer(Answer, frozen=True, kw_only=True):
     why: WhyDocument
 
 
-class PauseRequest(Struct, frozen=True, forbid_unknown_fields=True):
+class PauseRequest(Lasting, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How long a job, a pack or `all` is paused: 12 hours by default."""
 
     job: Target
-    for_: Length | None = field(default=None, name="for")
-    until: FutureTime | None = None
     until_resumed: bool = False
-    note: Note = ""
 
 
 class ScheduleRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -209,7 +205,7 @@ def pause(call: Call, request: PauseRequest) -> Sent:
     if request.until_resumed and (request.for_ is not None or request.until is not None):
         raise HttpError(400, "bad_body", "give only one of for, until and until_resumed", "until_resumed")
     now = call.service.now()
-    end = until(request.for_, request.until, call.service.queries.zone(request.job), now)
+    end = request.end(call.service.queries.zone(request.job), now)
     if end is None and not request.until_resumed:
         end = now + DEFAULT_PAUSE
     return done(call.commands.pause(request.job, until=end, note=request.note))
@@ -231,67 +227,24 @@ def reset_schedule(call: Call, request: ResetScheduleRequest) -> Sent:
 
 
 OPERATIONS: tuple[AnyOperation, ...] = (
-    Operation(
-        method="GET", path="/api/jobs", summary="List jobs", request=NoFields, answer=JobsAnswer, handler=list_jobs
+    get("/api/jobs", "List jobs", NoFields, JobsAnswer, list_jobs),
+    get("/api/jobs/{job}", "Show a job", JobRequest, JobAnswer, show_job),
+    get(
+        "/api/occurrences",
+        "List scheduled times and their outcomes",
+        OccurrencesRequest,
+        OccurrencesAnswer,
+        list_occurrences,
     ),
-    Operation(
-        method="GET",
-        path="/api/jobs/{job}",
-        summary="Show a job",
-        request=JobRequest,
-        answer=JobAnswer,
-        handler=show_job,
-    ),
-    Operation(
-        method="GET",
-        path="/api/occurrences",
-        summary="List scheduled times and their outcomes",
-        request=OccurrencesRequest,
-        answer=OccurrencesAnswer,
-        handler=list_occurrences,
-    ),
-    Operation(
-        method="GET",
-        path="/api/why",
-        summary="Explain why a job ran or did not run",
-        request=WhyRequest,
-        answer=WhyAnswer,
-        handler=why,
-    ),
-    Operation(
-        method="POST",
-        path="/api/jobs/{job}/pause",
-        summary="Pause a job, a pack or all jobs",
-        request=PauseRequest,
-        answer=DoneAnswer,
-        handler=pause,
-        verb=Verb.PAUSE,
-    ),
-    Operation(
-        method="POST",
-        path="/api/jobs/{job}/resume",
-        summary="End a pause",
-        request=ResumeRequest,
-        answer=DoneAnswer,
-        handler=resume,
-        verb=Verb.RESUME,
-    ),
-    Operation(
-        method="POST",
-        path="/api/jobs/{job}/schedule",
-        summary="Change the schedule of a job",
-        request=ScheduleRequest,
-        answer=DoneAnswer,
-        handler=schedule,
-        verb=Verb.SCHEDULE,
-    ),
-    Operation(
-        method="POST",
-        path="/api/jobs/{job}/schedule/reset",
-        summary="Reset the schedule of a job",
-        request=ResetScheduleRequest,
-        answer=DoneAnswer,
-        handler=reset_schedule,
-        verb=Verb.RESET_SCHEDULE,
+    get("/api/why", "Explain why a job ran or did not run", WhyRequest, WhyAnswer, why),
+    post(Verb.PAUSE, "/api/jobs/{job}/pause", "Pause a job, a pack or all jobs", PauseRequest, pause),
+    post(Verb.RESUME, "/api/jobs/{job}/resume", "End a pause", ResumeRequest, resume),
+    post(Verb.SCHEDULE, "/api/jobs/{job}/schedule", "Change the schedule of a job", ScheduleRequest, schedule),
+    post(
+        Verb.RESET_SCHEDULE,
+        "/api/jobs/{job}/schedule/reset",
+        "Reset the schedule of a job",
+        ResetScheduleRequest,
+        reset_schedule,
     ),
 )

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any, Generic, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from opsconsole.authoring.extensions import Answer
 from opsconsole.core.bounds import MAX_ID, MAX_NOTE
 from opsconsole.core.settings import Actor, Role
+from opsconsole.http.fields import until
 from opsconsole.rules.actions import Verb
 from opsconsole.service.alerts import Alerts
 from opsconsole.service.backfills import Backfills
@@ -88,6 +90,18 @@ class DoneAnswer(Answer, frozen=True, kw_only=True):
     message: str
 
 
+class Lasting(Struct, frozen=True, forbid_unknown_fields=True):
+    """How long something lasts: for a duration, or until a time."""
+
+    for_: Length | None = field(default=None, name="for")
+    until: FutureTime | None = None
+    note: Note = ""
+
+    def end(self, place: ZoneInfo, now: datetime) -> datetime | None:
+        """When it ends; None when neither is given. Raises HttpError."""
+        return until(self.for_, self.until, place, now)
+
+
 def done(command: int) -> Sent:
     """A command that is answered with a sentence about its outcome."""
     return Sent(command, lambda outcome: DoneAnswer(command=command, message=outcome.done or ""))
@@ -127,3 +141,41 @@ class Operation(Generic[R]):
 
 
 AnyOperation = Operation[Any]
+
+
+def get(
+    path: str, summary: str, request: type[R], answer: type[Answer], handler: Handler[R], *, slow: bool = False
+) -> Operation[R]:
+    """A route that changes nothing."""
+    return Operation(
+        method="GET", path=path, summary=summary, request=request, answer=answer, handler=handler, slow=slow
+    )
+
+
+def post(
+    verb: Verb,
+    path: str,
+    summary: str,
+    request: type[R],
+    handler: Handler[R],
+    *,
+    answer: type[Answer] = DoneAnswer,
+    status: int = 200,
+    check: Callable[[Call, R], object] | None = None,
+    preview: Callable[[Call, R], Answer | None] | None = None,
+    slow: bool = False,
+) -> Operation[R]:
+    """A route that requests a command."""
+    return Operation(
+        method="POST",
+        path=path,
+        summary=summary,
+        request=request,
+        answer=answer,
+        handler=handler,
+        status=status,
+        verb=verb,
+        check=check,
+        preview=preview,
+        slow=slow,
+    )

@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from opsconsole.authoring.extensions import Answer
 from opsconsole.authoring.run import RunState, Trigger
 from opsconsole.http.fields import check_order, past_time
-from opsconsole.http.operations import AnyOperation, Call, Limit, Name, Number, Operation, PastTime
+from opsconsole.http.operations import AnyOperation, Call, Limit, Name, Number, PastTime, get
 from opsconsole.http.responses import HttpError
 from opsconsole.rules.run_search import RunSearch
 from opsconsole.service.history import Place
@@ -167,31 +167,14 @@ def list_log(call: Call, request: LogRequest) -> LogAnswer:
 
 
 OPERATIONS: tuple[AnyOperation, ...] = (
-    Operation(
-        method="GET", path="/api/runs", summary="List runs", request=RunsRequest, answer=RunsAnswer, handler=list_runs
+    get("/api/runs", "List runs", RunsRequest, RunsAnswer, list_runs),
+    get("/api/runs/{run}", "Show a run", RunRequest, RunAnswer, show_run),
+    get(
+        "/api/runs/{run}/failures",
+        "List the items that failed in a run",
+        FailuresRequest,
+        FailuresAnswer,
+        list_failures,
     ),
-    Operation(
-        method="GET",
-        path="/api/runs/{run}",
-        summary="Show a run",
-        request=RunRequest,
-        answer=RunAnswer,
-        handler=show_run,
-    ),
-    Operation(
-        method="GET",
-        path="/api/runs/{run}/failures",
-        summary="List the items that failed in a run",
-        request=FailuresRequest,
-        answer=FailuresAnswer,
-        handler=list_failures,
-    ),
-    Operation(
-        method="GET",
-        path="/api/runs/{run}/log",
-        summary="Show the log of a run",
-        request=LogRequest,
-        answer=LogAnswer,
-        handler=list_log,
-    ),
+    get("/api/runs/{run}/log", "Show the log of a run", LogRequest, LogAnswer, list_log),
 )

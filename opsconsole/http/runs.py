@@ -10,17 +10,7 @@ from msgspec import Meta, Struct, field
 from opsconsole.authoring.extensions import Answer
 from opsconsole.authoring.run import RunState, Selection
 from opsconsole.core.humanize import count
-from opsconsole.http.operations import (
-    AnyOperation,
-    Call,
-    DoneAnswer,
-    Name,
-    Note,
-    Number,
-    Operation,
-    Sent,
-    done,
-)
+from opsconsole.http.operations import AnyOperation, Call, Name, Note, Number, Operation, Sent, done, post
 from opsconsole.http.responses import HttpError
 from opsconsole.http.run_lists import RunsFilter
 from opsconsole.rules.actions import Verb
@@ -198,56 +188,36 @@ def _queued_run(call: Call, number: int) -> QueuedRun:
     return QueuedRun(id=run.id, job=run.job, window=run.window.label, state=run.state)
 
 
-TRIGGER: Operation[TriggerRequest] = Operation(
-    method="POST",
-    path="/api/cron/run/{job}",
-    summary="Start a run of a job",
-    request=TriggerRequest,
+TRIGGER: Operation[TriggerRequest] = post(
+    Verb.TRIGGER,
+    "/api/cron/run/{job}",
+    "Start a run of a job",
+    TriggerRequest,
+    trigger,
     answer=RunQueuedAnswer,
-    handler=trigger,
     status=202,
-    verb=Verb.TRIGGER,
     check=lambda call, request: call.service.catalog.find(request.job),
 )
 OPERATIONS: tuple[AnyOperation, ...] = (
     TRIGGER,
-    Operation(
-        method="POST",
-        path="/api/runs/{run}/retry",
-        summary="Retry a run",
-        request=RetryRequest,
-        answer=RunQueuedAnswer,
-        handler=retry,
-        status=202,
-        verb=Verb.RETRY,
-    ),
-    Operation(
-        method="POST",
-        path="/api/runs/retry",
-        summary="Retry several runs, or every run that matches",
-        request=RetryRunsRequest,
+    post(Verb.RETRY, "/api/runs/{run}/retry", "Retry a run", RetryRequest, retry, answer=RunQueuedAnswer, status=202),
+    post(
+        Verb.RETRY,
+        "/api/runs/retry",
+        "Retry several runs, or every run that matches",
+        RetryRunsRequest,
+        retry_runs,
         answer=SelectedRunsAnswer,
-        handler=retry_runs,
-        verb=Verb.RETRY,
         preview=count_retries,
     ),
-    Operation(
-        method="POST",
-        path="/api/runs/{run}/cancel",
-        summary="Cancel a run",
-        request=CancelRequest,
-        answer=DoneAnswer,
-        handler=cancel,
-        verb=Verb.CANCEL,
-    ),
-    Operation(
-        method="POST",
-        path="/api/runs/cancel",
-        summary="Cancel several runs, or every run that matches",
-        request=CancelRunsRequest,
+    post(Verb.CANCEL, "/api/runs/{run}/cancel", "Cancel a run", CancelRequest, cancel),
+    post(
+        Verb.CANCEL,
+        "/api/runs/cancel",
+        "Cancel several runs, or every run that matches",
+        CancelRunsRequest,
+        cancel_runs,
         answer=SelectedRunsAnswer,
-        handler=cancel_runs,
-        verb=Verb.CANCEL,
         preview=count_cancelled,
     ),
 )
