@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from tests.services import free_port
+from tests.waiting import finished
 
 
 @dataclass
@@ -93,7 +94,7 @@ def http_receiver(port: int | None = None) -> Iterator[HttpReceiver]:
         receiver.hangs = False
         server.shutdown()
         server.server_close()
-        thread.join()
+        finished(thread)
 
 
 @dataclass
@@ -147,7 +148,7 @@ def mail_receiver() -> Iterator[MailReceiver]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join()
+        finished(thread)
 
 
 @contextmanager

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 """The one limit of every wait in the tests: far beyond what any of them needs on a busy machine."""
 
 
@@ -15,3 +16,9 @@ def eventually(holds: Callable[[], bool], what: str) -> None:
     while not holds():
         assert time.monotonic() < deadline, f"not within {PATIENCE_SECONDS:g} s: {what}"
         time.sleep(0.01)
+
+
+def finished(thread: threading.Thread) -> None:
+    """Waits until a thread has ended; fails after PATIENCE_SECONDS."""
+    thread.join(PATIENCE_SECONDS)
+    assert not thread.is_alive(), f"not within {PATIENCE_SECONDS:g} s: {thread.name} has ended"

@@ -11,6 +11,8 @@ from typing import Self
 
 from sqlalchemy.engine import make_url
 
+from tests.waiting import finished
+
 
 class Wire:
     """Forwards connections from a port of 127.0.0.1 to `port`. When that changes, new connections lead there, and the
@@ -58,7 +60,7 @@ class Wire:
         self._listener.close()
         self.cut()
         for thread in self._threads:
-            thread.join()
+            finished(thread)
 
     def __enter__(self) -> Self:
         return self

@@ -21,7 +21,7 @@ from opsconsole.cache.client import Cache
 from opsconsole.cache.families import CacheRequest, Family
 from opsconsole.cache.read_through import Reads, ReadThroughCache
 from opsconsole.embedded.redis import EmbeddedRedis
-from tests.waiting import eventually
+from tests.waiting import eventually, finished
 
 TOPICS = Family("topics", "current:topics:{user}", timedelta(minutes=30), of=("user",))
 LEVEL = Family("level", "user:level:{user}", timedelta(hours=1), of=("user",))
@@ -319,7 +319,7 @@ def listening(response: bytes | None) -> Iterator[tuple[str, list[socket.socket]
             yield f"redis://127.0.0.1:{listener.getsockname()[1]}/0", connections
         finally:
             over.set()
-            thread.join()
+            finished(thread)
             for connection in connections:
                 connection.close()
 

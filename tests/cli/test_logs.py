@@ -13,6 +13,7 @@ from tests import run_records
 from tests.cli.conftest import RunCli
 from tests.cli.seeds import HOUR, NOON, SECOND, queued, ran
 from tests.installation import Installation
+from tests.waiting import finished
 
 LINES = ["[count] 3 items in 1 batches", "[count] \x1b[2Jwiped", "[count] succeeded"]
 
@@ -55,7 +56,7 @@ def test_follow_prints_lines_until_the_run_has_ended(cli: RunCli, installation: 
     worker = threading.Thread(target=work)
     worker.start()
     result = cli("logs", str(run), "-f", "--json")
-    worker.join()
+    finished(worker)
 
     assert result.code == 0
     assert [json.loads(line)["line"] for line in result.out.splitlines()] == ["first", "last"]

@@ -86,7 +86,7 @@ def test_a_terminal_that_is_too_small_shows_the_required_size(opening: OPEN) -> 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_ends_the_console_and_restores_the_terminal(opening: OPEN, number: signal.Signals, code: int) -> None:
-    terminal = opening(*DEMO)
+    terminal = opening()
     terminal.wait_for("leading since")
     terminal.process.send_signal(number)
     assert terminal.ended() == code
@@ -94,7 +94,7 @@ def test_a_signal_ends_the_console_and_restores_the_terminal(opening: OPEN, numb
 
 
 def test_a_closed_terminal_ends_the_console(opening: OPEN) -> None:
-    terminal = opening(*DEMO)
+    terminal = opening()
     terminal.wait_for("leading since")
     terminal.hang_up()
     assert terminal.process.wait(timeout=PATIENCE_SECONDS) in (129, -signal.SIGHUP)

@@ -19,7 +19,7 @@ from opsconsole.core.postgres import escaped, search_path_of
 from opsconsole.core.urls import database_url
 from opsconsole.store import Store
 from tests.services import PrivatePostgres
-from tests.waiting import eventually
+from tests.waiting import eventually, finished
 from tests.wire import Wire
 
 NOON = datetime(2026, 1, 19, 6, 30, 0, 123456, tzinfo=UTC)
@@ -335,7 +335,7 @@ def test_a_wait_is_reported_while_it_lasts(
     eventually(lambda: "has not answered" in caplog.text, "the wait is reported")
     assert database.silent_seconds > 0.1
     wire.restore()
-    waiting.join()
+    finished(waiting)
 
     assert (before, database.silent_seconds) == (0.0, 0.0)
     assert "the data database has not answered for 0 s" in caplog.text

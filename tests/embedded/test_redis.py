@@ -21,7 +21,7 @@ import redis
 from opsconsole.core.errors import Exit, Unavailable
 from opsconsole.embedded import launcher
 from opsconsole.embedded.redis import EmbeddedRedis, NoServer, UnsafeFolder, find_server
-from tests.waiting import PATIENCE_SECONDS, eventually
+from tests.waiting import PATIENCE_SECONDS, eventually, finished
 
 ROOT = Path(__file__).parents[2]
 
@@ -174,7 +174,7 @@ def test_threads_that_start_together_share_one_server(embedded: Maker) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        finished(thread)
 
     assert sorted(started) == [False, False, False, True]
 
@@ -184,7 +184,7 @@ def test_it_outlives_the_thread_that_started_it(embedded: Maker) -> None:
 
     thread = threading.Thread(target=server.ensure)
     thread.start()
-    thread.join()
+    finished(thread)
     pid = pid_of(server)
     time.sleep(0.05)  # the kernel's signal would have come at once
 

@@ -12,6 +12,7 @@ from opsconsole.authoring.run import NEEDS_A_LOOK, OPEN
 from opsconsole.core.errors import OpsconsoleError
 from tests.faults.cluster import Cluster
 from tests.packs import chaos
+from tests.waiting import finished
 
 
 class Operators:
@@ -33,7 +34,7 @@ class Operators:
         """Ends the thread when its current command is written."""
         self._done.set()
         if self._thread.is_alive():
-            self._thread.join()
+            finished(self._thread)
 
     def _work(self) -> None:
         acts: dict[Callable[[], object], int] = {

@@ -17,7 +17,7 @@ from opsconsole.leader.engine import Engine
 from opsconsole.store import Store, migrate, occurrences, tables as schema
 from tests.conftest import Installing
 from tests.installation import Installation
-from tests.waiting import eventually
+from tests.waiting import eventually, finished
 
 NOON = datetime(2025, 1, 19, 12, 10, tzinfo=UTC)
 HOURLY = "clockwork.hourly"
@@ -54,7 +54,7 @@ def test_a_write_transaction_on_sqlite_takes_the_lock_at_once(tmp_path: Path) ->
         other.start()
         assert not written.wait(0.3), "what anna reads stays as it is until she has written"
         db.execute(text("CREATE TABLE annas (id INTEGER)"))
-    other.join()
+    finished(other)
     for database in (anna, ben):
         database.close()
 

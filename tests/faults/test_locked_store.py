@@ -27,7 +27,7 @@ from tests.faults.test_sql import DAY, NO_REDIS, put_slow
 from tests.installation import Installation
 from tests.packs import counting
 from tests.soak import postgresql_in_soak
-from tests.waiting import PATIENCE_SECONDS, eventually
+from tests.waiting import PATIENCE_SECONDS, eventually, finished
 
 CELLS = 120
 
@@ -178,7 +178,7 @@ def test_row_37_half_a_minute_is_shown_within_two_seconds_and_cleared_within_two
         settled = {lines for at, _, lines in screen.shown if at > released + cleared}
         accepted = [status for at, status, _ in replies if at > released + cleared + 1.0]
         ended.set()
-        poller.join()
+        finished(poller)
 
     assert shown < 2.0
     assert all(map(says_locked, unwell))

@@ -21,7 +21,7 @@ from tests.faults.test_sql import ended, put_slow, token_of
 from tests.installation import is_at_work
 from tests.packs import counting
 from tests.private_server import running
-from tests.waiting import PATIENCE_SECONDS, eventually
+from tests.waiting import PATIENCE_SECONDS, eventually, finished
 
 DAY = "2025-01-19"
 
@@ -73,7 +73,7 @@ def test_nothing_depends_on_the_session_of_a_transaction(new_database: Callable[
             found.add(tuple(db.execute(text(query)).one()))
     stop.set()
     for thread in others:
-        thread.join()
+        finished(thread)
     for database in (limited, unlimited):
         database.close()
 

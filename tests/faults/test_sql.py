@@ -36,7 +36,7 @@ from tests.installation import Installation, is_at_work
 from tests.packs import counting
 from tests.private_server import running
 from tests.soak import others_in_soak
-from tests.waiting import PATIENCE_SECONDS, eventually
+from tests.waiting import PATIENCE_SECONDS, eventually, finished
 
 DAY = "2025-01-19"
 NO_REDIS = "unix:///nowhere/redis.sock"
@@ -244,7 +244,7 @@ def test_row_34_a_deadlock_is_tried_again_as_a_whole(own_postgres: Restartable, 
     other.start()
 
     found = place.run("contention.scores", DAY)
-    other.join()
+    finished(other)
 
     assert (found.state, found.counts.ok) == (RunState.SUCCEEDED, 2)
     with place.data.reading() as db:

@@ -24,7 +24,7 @@ from tests.http.client import HttpClient, served
 from tests.http.conftest import SECRET
 from tests.installation import Installation, is_at_work
 from tests.packs import counting
-from tests.waiting import eventually
+from tests.waiting import eventually, finished
 
 VIEWER, OPERATOR = "viewer-token-of-grafana", "operator-token-of-deploy"
 CONFIG = """
@@ -463,7 +463,7 @@ class Follower:
     def leave(self) -> None:
         """Closes the connection."""
         self._socket.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
+        finished(self._thread)
 
     @property
     def has_ended(self) -> bool:

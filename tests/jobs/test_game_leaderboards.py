@@ -24,7 +24,7 @@ from opsconsole.rules.schedule import Schedule, plan
 from tests.conftest import Installing
 from tests.jobs.game_fixtures import JOBS, MONDAY, NOON, GameFixture
 from tests.schedules import cron_of
-from tests.waiting import PATIENCE_SECONDS, eventually
+from tests.waiting import PATIENCE_SECONDS, eventually, finished
 
 AN_HOUR = timedelta(hours=1)
 MONDAY_AND_FIRST = datetime(2026, 6, 1, tzinfo=UTC)
@@ -306,7 +306,7 @@ def test_readers_never_see_an_empty_or_partial_board(tmp_path: Path, redis_url: 
 
     def read() -> None:
         with redis.Redis.from_url(redis_url, decode_responses=True) as client:
-            while not over.is_set():
+            while not over.wait(0.002):
                 with client.pipeline() as both:
                     both.zrevrange("leaderboard:global", 0, -1, withscores=True)
                     both.hgetall("leaderboard:global:names")
@@ -327,7 +327,7 @@ def test_readers_never_see_an_empty_or_partial_board(tmp_path: Path, redis_url: 
                 eventually(lambda version=f"v{n}": version in versions_seen, f"the reader sees version {n}")  # type: ignore[misc]
     finally:
         over.set()
-        reader.join()
+        finished(reader)
 
     assert wrong == []
     keys = ["leaderboard:global", "leaderboard:global:names", "leaderboard:global:stamp"]

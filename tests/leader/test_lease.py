@@ -17,7 +17,7 @@ from opsconsole.core.errors import Fenced
 from opsconsole.leader.lease import Leadership, identity
 from opsconsole.rules.leadership import Identity
 from opsconsole.store import Store, lease, migrate
-from tests.waiting import PATIENCE_SECONDS, eventually
+from tests.waiting import PATIENCE_SECONDS, eventually, finished
 
 LONG = 60.0
 AT = datetime(2025, 1, 19, 12, 0, tzinfo=UTC)
@@ -121,7 +121,7 @@ def test_of_many_concurrent_processes_one_leads(store: Store, leading: Leading, 
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        finished(thread)
 
     assert len(tokens) == len(crowd)
     assert [token for token in tokens if token is not None] == [2 if led_before else 1]
@@ -249,7 +249,7 @@ def test_a_takeover_waits_for_a_running_write(store: Store, leading: Leading) ->
     with store.fenced(token):
         thread.start()
         assert not taken.wait(0.3), "a write that started with a valid token is valid"
-    thread.join()
+    finished(thread)
 
     assert holder_of(store) == "ben"
 

@@ -23,7 +23,7 @@ from tests.conftest import Installing
 from tests.installation import is_at_work
 from tests.leader.alert_rows import NOON, Watched
 from tests.services import PrivatePostgres
-from tests.waiting import eventually
+from tests.waiting import eventually, finished
 from tests.wire import Wire
 
 REDIS, DATA, STORE = NAMES["redis"], NAMES["data"], NAMES["store"]
@@ -133,7 +133,7 @@ def delayed(wire: Wire, times: int | None = None) -> Iterator[None]:
         yield
     finally:
         ended.set()
-        thread.join()
+        finished(thread)
 
 
 def test_redis_has_no_memory_left(

@@ -18,6 +18,7 @@ from opsconsole.rules.audit import FIRST
 from opsconsole.store import Store, commands, migrate
 from opsconsole.store.commands import CommandState
 from opsconsole.store.tables import audit
+from tests.waiting import finished
 
 ASHA = Actor("asha as root", "10.1.2.3")
 AT = datetime(2025, 1, 19, 12, 0, 0, 123456, tzinfo=UTC)
@@ -153,7 +154,7 @@ def test_concurrent_requests_make_one_chain(store: Store) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        finished(thread)
 
     assert wrong == []
     assert len(chain(store)) == 40
