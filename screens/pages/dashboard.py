@@ -50,6 +50,7 @@ class Dashboard(QuietPage, AlertActionsPage):
     """
 
     WITH_REDIS: ClassVar[frozenset[str]] = frozenset({PanelName.REDIS})
+    WITHOUT_CURSOR: ClassVar[frozenset[str]] = frozenset({PanelName.REDIS, PanelName.NEXT})
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("up", "move(-1)", "row above"),
         bind("down", "move(1)", "row below"),

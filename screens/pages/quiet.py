@@ -10,7 +10,7 @@ from screens.host import Host
 from screens.pages.page import Page
 from screens.panels import facts
 from screens.panels.facts import Facts
-from screens.panels.view import View
+from screens.panels.view import Key, View
 from screens.widgets.panel import Panel
 
 SECOND = timedelta(seconds=1)
@@ -35,6 +35,8 @@ class QuietPage(Page):
     """The panels with a clock."""
     WITH_REDIS: ClassVar[frozenset[str]] = frozenset()
     """The panels with figures of Redis, which change all the time."""
+    WITHOUT_CURSOR: ClassVar[frozenset[str]] = frozenset()
+    """The panels that have no rows, and show nothing about the row under the cursor."""
 
     def __init__(self, host: Host) -> None:
         super().__init__(host)
@@ -57,6 +59,12 @@ class QuietPage(Page):
                 if self._is_due(panel, current, view):
                     self.paint(panel)
 
+    def move_to(self, row: Key | None) -> None:
+        """Moves the cursor, and draws the panels that show it, or something about its row."""
+        self.cursor = row
+        self.focus_cursor()
+        self.follow()
+
     def paint(self, panel: Panel[View]) -> None:
         """Draws one panel, if it is visible."""
         before, drawing = self._painted.get(panel.id), panel.drawing
@@ -73,4 +81,7 @@ class QuietPage(Page):
         return is_moving or abs(view.now - painted.at) >= REST
 
     def _of(self, panel: Panel[View], current: Facts, view: View) -> Facts:
-        return (current, view.snapshot.redis) if panel.id in self.WITH_REDIS else current
+        """What one panel is drawn from."""
+        is_elsewhere = panel.can_focus and self.cursor is not None and self.cursor[0] != panel.id
+        cursor = None if is_elsewhere or panel.id in self.WITHOUT_CURSOR else self.cursor
+        return current, cursor, view.snapshot.redis if panel.id in self.WITH_REDIS else None

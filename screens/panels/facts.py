@@ -12,11 +12,13 @@ Facts = tuple[object, ...]
 
 
 def of(view: View, *others: Hashable) -> Facts:
-    """The parts of a View that are drawn, without the figures of Redis, which change all the time."""
+    """The parts of a View that are drawn, without the cursor, and without the figures of Redis, which change all the
+    time.
+    """
     snapshot = view.snapshot
     return (
         others,
-        (view.cursor, view.read_only, view.in_utc, view.step, view.keys),
+        (view.read_only, view.in_utc, view.step, view.keys),
         (_lasting(snapshot.leader), snapshot.environment, snapshot.preparation, snapshot.engine_problem),
         (
             snapshot.store_outage,
