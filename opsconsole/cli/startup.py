@@ -27,8 +27,10 @@ from opsconsole.store import Store, data_tables, migrate, rights, tables as sche
 
 log = logging.getLogger(__name__)
 
-CHECK_SECONDS = 1.0
-"""Between two checks that the embedded Redis is running."""
+CHECK_SECONDS, OWN_CHECK_SECONDS = 1.0, 10.0
+"""The time between two checks that the embedded Redis is running: one of another process, and one of this process,
+which notices at once when it ends.
+"""
 
 
 @contextmanager
@@ -151,6 +153,7 @@ def _redis(
             message = "note: the embedded Redis and its keys end with this command; set REDIS_URL to keep them"
             echo(message, err=True)
         supervisor.watch(keeper)
+        server.ended = keeper.wake
         keeper.start()
 
     try:
@@ -170,7 +173,10 @@ def _require_supported(url: Secret) -> None:
         raise BadSettings([f"redis.url {masked(url)}: {why}"])
 
 
-def _keep(server: EmbeddedRedis) -> None:
-    """Restarts the server when it has ended, also together with the process that had started it."""
+def _keep(server: EmbeddedRedis) -> float:
+    """Restarts the server when it has ended, also together with the process that had started it. Returns when to check
+    again.
+    """
     if server.ensure():
         log.warning("the embedded Redis had ended; it was restarted, empty")
+    return OWN_CHECK_SECONDS if server.is_own else CHECK_SECONDS

@@ -36,18 +36,28 @@ class FileChanges:
                 return True
             return before is None or before != self._version
 
+    def scalar(self, statement: str) -> Any:
+        """The first value that a statement without parameters returns, read on the connection of `has_changed`. Raises
+        SQLAlchemyError, or sqlite3.Error.
+        """
+        with self._lock:
+            return self._opened().execute(statement).fetchone()[0]
+
     def close(self) -> None:
         """Closes its connection; the next call would open another one."""
         with self._lock:
             self._close()
 
     def _data_version(self) -> int:
+        found: int = self._opened().execute("PRAGMA data_version").fetchone()[0]
+        return found
+
+    def _opened(self) -> Any:
         if self._connection is None:
             pooled = self._database.engine.raw_connection()
             self._connection = pooled.driver_connection
             pooled.detach()  # each connection has its own version, which its own writes do not change
-        found: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
-        return found
+        return self._connection
 
     def _close(self) -> None:
         connection, self._connection, self._version = self._connection, None, None

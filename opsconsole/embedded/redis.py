@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -93,6 +93,13 @@ class EmbeddedRedis:
         self._max_memory = max_memory
         self._policy = policy
         self._child: _Child | None = None
+        self.ended: Callable[[], object] = lambda: None
+        """Called when the server that this object started has ended, from a thread."""
+
+    @property
+    def is_own(self) -> bool:
+        """Whether this object has started the server that is running."""
+        return self._child is not None and self._child.is_running()
 
     @property
     def url(self) -> str:
@@ -132,7 +139,7 @@ class EmbeddedRedis:
 
     def stop(self) -> None:
         """Stops the server if this object started it. Does nothing otherwise."""
-        if self._child is None or not self._child.is_running():
+        if self._child is None or not self.is_own:
             return
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(UnsafeFolder):  # the folder may have been removed
@@ -184,7 +191,7 @@ class EmbeddedRedis:
             self._log.unlink()
         with _open_private(self._log) as log:
             before = log.tell()
-            self._child = _Child(self._command(server), log.fileno(), self.folder)
+            self._child = _Child(self._command(server), log.fileno(), self.folder, lambda: self.ended())
         deadline = time.monotonic() + START_SECONDS
         try:
             while not self.is_up():
@@ -254,8 +261,8 @@ class _Child:
     For the kernel, the thread is the parent of the server: it must not end before the server does.
     """
 
-    def __init__(self, command: list[str], log: int, folder: Path) -> None:
-        self._command = command
+    def __init__(self, command: list[str], log: int, folder: Path, ended: Callable[[], object]) -> None:
+        self._command, self._ended = command, ended
         self._log = log
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
@@ -284,6 +291,7 @@ class _Child:
         finally:
             self._started.set()
         self._process.wait()
+        self._ended()
 
     def is_running(self) -> bool:
         """Whether the server is running; False in a fork of the process that started it."""

@@ -22,11 +22,14 @@ from opsconsole.store import Store, alerts, silences
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 2.0
+SETTLED_LOOKS = 3
+"""How many times as long the wait is when a look has found what the one before found. Whatever starts an alert within
+minutes can wait for it; runs that end and services that become unreachable do not."""
 SHORTEST_SECONDS = 0.25
 """The time between two looks when runs end one after the other."""
 REFRESH_SECONDS = 60.0
 """How often the words and figures of open alerts are updated."""
-SETTLED = timedelta(seconds=10)
+SETTLED = timedelta(seconds=30)
 """How long alerts are not compared with a judgement that has not changed. Reminders and ends of silences can wait."""
 MAX_CHANGES = 50
 """How many alerts fire or are resolved in one transaction: no other write must wait long for it."""
@@ -74,12 +77,14 @@ class Alerting:
         """Looks now: a run has ended."""
         self.loop.wake()
 
-    def look(self) -> None:
-        """Reads the facts, and writes what they change: alerts, notifications and audit rows in one transaction."""
+    def look(self) -> bool:
+        """Reads the facts, and writes what they change: alerts, notifications and audit rows in one transaction. False
+        when nothing has changed since a recent look.
+        """
         now, version = self._now(), self._store.version
         judgement = self._judge(now)
         if self._is_settled(judgement, version, now):
-            return
+            return False
         is_refresh = time.monotonic() - self._refreshed >= REFRESH_SECONDS
         with self._store.reading() as db:
             listed = alerts.open_alerts(db)
@@ -102,6 +107,7 @@ class Alerting:
             _log(alert, state)
 
         self._settled = None if has_news or self._absent else (judgement, version, now)
+        return True
 
     def _is_settled(self, judgement: Judgement, version: int, now: datetime) -> bool:
         """Whether a recent comparison with the same judgement has found nothing to write."""
@@ -115,8 +121,8 @@ class Alerting:
         if wait > 0:
             return wait
         self._looked = time.monotonic()
-        if self._may_start_work():
-            self.look()
+        if self._may_start_work() and not self.look():
+            return SETTLED_LOOKS * LOOK_SECONDS
         return None
 
     def _write(self, changes: Changes, judgement: Judgement, now: datetime) -> list[Transition]:

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 CHECK_SECONDS = 5.0
 """The time between two checks; the engine wakes this thread for commands."""
+QUIET_CHECKS = 12
+"""How many times as long it is while no window is due and this process has written nothing."""
 CHECK_AGAIN = minutes(10)
 """The shortest time between two checks of a window."""
 SIZES_SECONDS, FIRST_SIZES_SECONDS = 600.0, 60.0
@@ -78,6 +80,7 @@ class BackgroundTasks:
         self._may_start_work = may_start_work
         self._checks = supervisor.repeated(Work.STALENESS_CHECKS)
         self._checked = time.monotonic()
+        self._quiet_version: int | None = None
         self._sizes = supervisor.repeated(Work.CACHE_SIZES)
         self._sized = time.monotonic() - SIZES_SECONDS + FIRST_SIZES_SECONDS
         self._is_cancelled = False
@@ -99,16 +102,22 @@ class BackgroundTasks:
         self._loop.stop()
         self._tools.close()
 
-    def _step(self) -> None:
+    def _step(self) -> float | None:
         for number in self._waiting():
             self._execute(number)
-        due = time.monotonic() - self._checked > CHECK_SECONDS
+        due = time.monotonic() - self._checked > CHECK_SECONDS * (QUIET_CHECKS if self._is_quiet else 1)
         if due and self._only_command is None and self._may_start_work() and not self._loop.is_stopping:
             self._checked = time.monotonic()
             self._checks.attempt(self._check_a_window)
             if time.monotonic() - self._sized > SIZES_SECONDS:
                 self._sized = time.monotonic()
                 self._sizes.attempt(self._record_cache_sizes)
+        return CHECK_SECONDS * QUIET_CHECKS if self._is_quiet else None
+
+    @property
+    def _is_quiet(self) -> bool:
+        """Whether no window was due at the last check, and this process has written nothing since."""
+        return self._quiet_version == self._store.version
 
     def _record_cache_sizes(self) -> None:
         """Samples what Redis holds of each family, for the figures of the day. An unreachable Redis is reported by
@@ -123,13 +132,14 @@ class BackgroundTasks:
         """Counts the stale items of the window with the oldest check. One that cannot be counted is set aside, so that
         the others get their turn.
         """
-        now = self._now()
+        now, version = self._now(), self._store.version
         jobs = [job.name for job in self._catalog if job.stale is not None]
         if not jobs:
             return
         with self._store.reading() as db:
             due = windows.next_to_check(db, jobs, now - CHECK_AGAIN)
         if due is None:
+            self._quiet_version = version
             return
         name, label = due
         subject = f"{name} {label}"

@@ -21,7 +21,7 @@ from opsconsole.rules.notifications import undelivered
 from opsconsole.rules.system_health import degraded, lasting
 from opsconsole.store import Store, job_facts, notifications, set_aside
 
-FRESH = timedelta(seconds=30)
+FRESH = timedelta(seconds=60)
 """How long facts are used again while this process has written nothing that may change them."""
 
 

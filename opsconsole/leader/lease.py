@@ -25,6 +25,9 @@ from opsconsole.worker.lease_deadline import LeaseDeadline
 
 log = logging.getLogger(__name__)
 
+RENEWAL_SHARE, RETRY_SHARE = 0.3, 0.05
+"""The parts of the lease between two renewals, and before another attempt: a lost connection can be replaced before the
+lease is lost."""
 HELD_SHARE = 0.8
 """The part of the lease after which its holder and its workers stop; the rest is for them to stop in."""
 
@@ -165,7 +168,7 @@ class Leadership:
     def _renewing(
         self, lost: Callable[[], None], is_alive: Callable[[], bool], problems: Callable[[], tuple[Problem, ...]]
     ) -> None:
-        token, wait = self._token, self._seconds / 4
+        token, wait = self._token, self._seconds * RENEWAL_SHARE
         while token is not None and not self._released.wait(wait):
             is_mine, started = True, boottime()
             try:
@@ -175,8 +178,7 @@ class Leadership:
                     is_mine = self._renew(token, problems())
             except BaseException as error:  # noqa: BLE001 - not renewed; it is held until it lapses
                 self.renewals.failed(error)
-            # After a failure soon: a lost connection can be replaced before the lease is lost.
-            wait = self._seconds / (4 if self._renewed >= started else 20)
+            wait = self._seconds * (RENEWAL_SHARE if self._renewed >= started else RETRY_SHARE)
             if not (is_mine and self.is_held):
                 log.warning("this process no longer leads")
                 self._token = None

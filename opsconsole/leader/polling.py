@@ -13,8 +13,8 @@ from opsconsole.store.idleness import WorkCheck
 POLL_SECONDS, IDLE_SECONDS = 0.5, 1.0
 """The time between two polls while there is work, and between two checks whether there is any. Requests wake the
 engine; the checks find those whose signal was lost."""
-LONGEST_SECONDS = 10.0
-"""The longest time between two polls."""
+LONGEST_SECONDS = 60.0
+"""The longest time between two polls, in case a check misses something."""
 
 
 class Polling:

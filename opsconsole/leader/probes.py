@@ -20,8 +20,8 @@ from opsconsole.rules.system_health import RedisRecord, ServiceRecord, redis_mem
 if TYPE_CHECKING:
     import redis
 
-SECONDS = 1.0
-FIGURES_SECONDS = 2.0
+SECONDS = 2.0
+FIGURES_SECONDS = 10.0
 """The time between two reads of all figures of Redis."""
 HANGING_SECONDS = 5.0
 """A probe that has not returned for this long counts as failed; the client libraries give up a little later."""

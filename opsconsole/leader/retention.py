@@ -20,7 +20,7 @@ from opsconsole.store.retention import PARTS, Kept, Key, Part, find, kept_runs, 
 
 log = logging.getLogger(__name__)
 
-PASS_SECONDS, FIRST_PASS_SECONDS = 600.0, 60.0
+PASS_SECONDS, FIRST_PASS_SECONDS = 600.0, 120.0
 """The time between two passes over the store, and before the first one."""
 MAX_ROWS, MIN_ROWS = 500, 20
 """How many rows a transaction removes. It begins with a few, and adapts to how long they take."""

@@ -31,7 +31,7 @@ PLAN_SECONDS = 0.05
 MOST_TOGETHER = 100
 """The most results that are recorded in one transaction."""
 FLUSH_SECONDS = 0.25
-TEND_SECONDS = 1.0
+TEND_SECONDS = 5.0
 
 
 Taken = tuple[LiveRun, RunWrites]

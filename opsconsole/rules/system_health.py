@@ -118,7 +118,7 @@ def redis_memory(record: RedisRecord) -> Iterator[Finding]:
 
 
 def grace_of(lease_seconds: float) -> timedelta:
-    """After how long without a renewal nobody leads, when the lease is valid for that many seconds: it is renewed four
+    """After how long without a renewal nobody leads, when the lease is valid for that many seconds: it is renewed three
     times during these.
     """
     return max(NOT_LEADING_AFTER, timedelta(seconds=2 * lease_seconds))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from opsconsole.core.database import Connection, inserting
 from opsconsole.core.problems import Problem
@@ -14,6 +14,12 @@ from opsconsole.rules.leadership import Identity, Lease
 from opsconsole.store.tables import lease
 
 _LEASE = select(lease).where(lease.c.id == 1)
+# Built once: a leader that waits does little else than renew its lease.
+_RENEW = (
+    update(lease)
+    .where(lease.c.id == 1, lease.c.token == bindparam("held"), lease.c.owner == bindparam("me"))
+    .values(beat=lease.c.beat + 1, renewed_at=bindparam("at"), problems=bindparam("found"))
+)
 
 
 def read(db: Connection) -> Lease | None:
@@ -52,9 +58,8 @@ def take(db: Connection, current: Lease | None, me: Identity, at: datetime) -> i
 
 def renew(db: Connection, token: int, owner: str, at: datetime, problems: Sequence[Problem] = ()) -> bool:
     """Increments the beat and writes what the holder cannot do; False when the lease has another holder."""
-    mine = (lease.c.id == 1) & (lease.c.token == token) & (lease.c.owner == owner)
-    row = {"renewed_at": at, "problems": msgspec.json.encode(problems).decode() if problems else None}
-    return db.execute(update(lease).where(mine).values(beat=lease.c.beat + 1, **row)).rowcount == 1
+    found = msgspec.json.encode(problems).decode() if problems else None
+    return db.execute(_RENEW, {"held": token, "me": owner, "at": at, "found": found}).rowcount == 1
 
 
 def release(db: Connection, token: int, owner: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from opsconsole.core.database import Connection
 from opsconsole.store.rows import NEVER, Stored, read, without_note
@@ -14,6 +14,13 @@ from opsconsole.store.tables import presence
 BEAT = timedelta(seconds=5)
 GONE_AFTER = timedelta(seconds=20)
 """A process without a heartbeat for this long is not shown; a killed one cannot remove its row."""
+
+# Built once: every attached process writes it all the time.
+_BEAT = (
+    update(presence)
+    .where(presence.c.owner == bindparam("mine"))
+    .values(screen=bindparam("page"), seen_at=bindparam("at"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +42,13 @@ class Attached:
 
 def announce(db: Connection, me: Attached) -> None:
     """Writes the heartbeat of a process."""
-    mine = presence.c.owner == me.owner
-    changing = {"screen": me.screen, "seen_at": me.seen_at}
-    if db.execute(update(presence).where(mine).values(changing)).rowcount == 0:
+    if db.execute(_BEAT, {"mine": me.owner, "page": me.screen, "at": me.seen_at}).rowcount == 0:
         values = {"owner": me.owner, "who": me.who, "origin": me.origin, "host": me.host, "pid": me.pid}
-        db.execute(insert(presence).values(**values, interface=me.interface, since=me.since, **changing))
+        db.execute(
+            insert(presence).values(
+                **values, interface=me.interface, since=me.since, screen=me.screen, seen_at=me.seen_at
+            )
+        )
         db.execute(delete(presence).where(presence.c.seen_at < me.seen_at - 100 * GONE_AFTER))
 
 
