@@ -63,6 +63,11 @@ class Repeated:
         return max(0.0, self._retry_at - time.monotonic())
 
     @property
+    def is_failing(self) -> bool:
+        """Whether it failed last."""
+        return self._problem is not None
+
+    @property
     def is_waiting_for_outage(self) -> bool:
         """Whether it failed last because something was unreachable."""
         return self._problem is not None and self._problem.dependency is not None

@@ -249,6 +249,7 @@ class Engine:
         while self._leadership.is_held and not self._loop.is_stopping and self._reloaded is None:
             now = self._beat = time.monotonic()
             self._loop.repeated.progress()
+            is_busy = is_busy or any(watched[work].is_failing for work in steps)
             is_due = polling.is_due(is_busy=is_busy) or runner.needs_admission
             if is_due and self._leadership.may_start_work:
                 for work, step in steps.items():
