@@ -20,7 +20,7 @@ def open_service(
     settings: Settings,
     *,
     patient: bool = False,
-    note: bool = False,
+    waits: bool = False,
     check: bool = True,
     reads: bool = False,
     report: Callable[[str], None] | None = None,
@@ -29,7 +29,8 @@ def open_service(
 
     With `patient`, an unreachable store is only logged: the caller shows that and waits; and with `check` the whole
     file of an embedded store is read: without it, call `require_intact` before anything is scheduled. With `reads`, for
-    what only reads the store, no embedded Redis is started, and tables of packs are not created. With `note`, a
+    what only reads the store, no embedded Redis is started, and tables of packs are not created. With `waits`, for a
+    command that may lead until something has ended, a worker process is started ahead while no process leads, and a
     note on standard error warns that the cache ends with this command, if it does. `report` is called with what is
     waited for, such as `opening the store`. Raises BadSettings, SchemaMismatch, or Unavailable.
     """
@@ -38,7 +39,7 @@ def open_service(
     from opsconsole.cli import startup  # loads SQLAlchemy, which `--help` of a command does without
 
     return startup.open_service(
-        settings, patient=patient, note=note, check=check, reads=reads, report=report, starting=server
+        settings, patient=patient, waits=waits, check=check, reads=reads, report=report, starting=server
     )
 
 
@@ -62,4 +63,4 @@ def create_engine(service: Service, *, only_command: int | None = None) -> Engin
     """The engine for this process, not started. With `only_command`, it executes that command and its runs alone."""
     from opsconsole.leader.engine import Engine  # loads APScheduler, which commands that only read do without
 
-    return Engine(service.settings, service.store, service.catalog, only_command=only_command)
+    return Engine(service.settings, service.store, service.catalog, only_command=only_command, ahead=service.ahead)

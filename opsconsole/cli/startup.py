@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -22,8 +25,11 @@ from opsconsole.core.supervision import Loop, Supervisor
 from opsconsole.core.trust import make_private
 from opsconsole.embedded.redis import EarlyStart, EmbeddedRedis, server_of
 from opsconsole.rules.notifications import filter_problems
-from opsconsole.service.service import Service
-from opsconsole.store import Store, data_tables, migrate, rights, tables as schema
+from opsconsole.store import Store, data_tables, lease, migrate, rights, tables as schema
+
+if TYPE_CHECKING:
+    from opsconsole.service.service import Service
+    from opsconsole.worker.ahead import StartedAhead
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +44,7 @@ def open_service(
     settings: Settings,
     *,
     patient: bool,
-    note: bool,
+    waits: bool,
     check: bool = True,
     reads: bool = False,
     report: Callable[[str], None] | None = None,
@@ -48,33 +54,57 @@ def open_service(
     report = report or (lambda _step: None)
     make_private(settings.folder)
     supervisor = Supervisor(now)
-    with _redis(settings, supervisor, starting, patient=patient, note=note) as (complete, wait_for_redis):
+    with ExitStack() as closing:
+        redis = _redis(settings, supervisor, starting, patient=patient, note=waits)
+        complete, wait_for_redis = closing.enter_context(redis)
+        store = closing.enter_context(contextlib.closing(Store(complete.store_url.reveal())))
+        ahead = _start_ahead(complete, store, closing) if waits and _is_file(store) else None
         report("loading the jobs")
         jobs = catalog.load(complete.packs, complete.overrides, complete.options, complete.compress_over)
         require_filters(complete, jobs)
         report("opening the store")
-        store = Store(complete.store_url.reveal())
         try:
-            try:
-                changes = patient and settings.actor.role is Role.OPERATOR
-                _prepare(complete, store, jobs.packs, rights.ALL if changes else rights.READ, data=not reads)
-                if patient and check:
-                    require_intact(complete, store)
-            except Unavailable as error:
-                if not patient:
-                    raise
-                log.warning("%s", error.sentence)
-            report("starting Redis")
-            wait_for_redis()
-            service = Service(complete, store, jobs, supervisor=supervisor)
-            try:
-                with suppress(Unavailable):  # reported when the store is used
-                    service.apply_schedules()
-                yield service
-            finally:
-                service.close()
-        finally:
-            store.close()
+            changes = patient and settings.actor.role is Role.OPERATOR
+            _prepare(complete, store, jobs.packs, rights.ALL if changes else rights.READ, data=not reads)
+            if patient and check:
+                require_intact(complete, store)
+        except Unavailable as error:
+            if not patient:
+                raise
+            log.warning("%s", error.sentence)
+        if waits and ahead is None:
+            ahead = _start_ahead(complete, store, closing)
+        from opsconsole.service.service import Service  # takes as long as a worker that is started ahead needs
+
+        report("starting Redis")
+        wait_for_redis()
+        service = closing.enter_context(
+            contextlib.closing(Service(complete, store, jobs, supervisor=supervisor, ahead=ahead))
+        )
+        with suppress(Unavailable):  # reported when the store is used
+            service.apply_schedules()
+        yield service
+
+
+def _is_file(store: Store) -> bool:
+    """Whether the store is an existing SQLite file, which can be read before anything else is loaded."""
+    return store.is_sqlite and Path(store.engine.url.database or "").exists()
+
+
+def _start_ahead(settings: Settings, store: Store, closing: ExitStack) -> StartedAhead | None:
+    """A worker for an engine of this process, if batches need one and no process leads."""
+    if settings.engine.executor != "processes" or settings.actor.role is Role.VIEWER:
+        return None
+    with suppress(SQLAlchemyError, OSError):  # the one is reported when the store is used, the other by the engine
+        with store.reading() as db:
+            held = lease.read(db)
+        if held is None or held.holder is None:
+            from opsconsole.worker.ahead import StartedAhead  # commands that only read do without
+
+            ahead = StartedAhead(settings)
+            closing.callback(ahead.close)
+            return ahead
+    return None
 
 
 def require_filters(settings: Settings, jobs: catalog.Catalog) -> None:

@@ -29,6 +29,7 @@ from opsconsole.leader.polling import Polling
 from opsconsole.leader.term import Term
 from opsconsole.rules.actions import BACKGROUND_VERBS, Verb
 from opsconsole.store import Store, migrate
+from opsconsole.worker.ahead import StartedAhead
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,8 @@ class Engine:
     """Leads in a background thread from `start` to `stop`, whenever it can take the lease.
 
     With `only_command`, the number of a command, it executes that command and its runs, and schedules nothing. Without
-    `alerting` it judges nothing: the demo's history is no reason for alerts.
+    `alerting` it judges nothing: the demo's history is no reason for alerts. A worker that was started `ahead`
+    serves its first leadership.
     """
 
     def __init__(
@@ -60,8 +62,10 @@ class Engine:
         *,
         only_command: int | None = None,
         alerting: bool = True,
+        ahead: StartedAhead | None = None,
         now: clock.Clock = clock.now,
     ) -> None:
+        self._ahead = ahead
         self._settings, self._store, self._catalog, self._now = settings, store, catalog, now
         self._only_command, self._alerting = only_command, alerting and only_command is None
         seconds = settings.engine.lease_seconds
@@ -73,7 +77,8 @@ class Engine:
             limit = max(SHORTEST_RENEWAL_SECONDS, seconds / 5)
             self._lease_store = Store(settings.store_url.reveal(), pool=1, primary_only=True, statement_seconds=limit)
         me = identity(settings.host, settings.actor.name)
-        self._leadership = Leadership(self._lease_store, me, seconds=seconds, now=now)
+        deadline = ahead.deadline if ahead is not None else None
+        self._leadership = Leadership(self._lease_store, me, seconds=seconds, now=now, deadline=deadline)
         self._try_seconds = min(TRY_SECONDS, seconds / 4)
         self._supervisor = Supervisor(now)
         self._loop = Loop(
@@ -204,6 +209,7 @@ class Engine:
             problems=self.problems,
             now=self._now,
             only_command=self._only_command,
+            ahead=self._ahead.take(self._leadership.deadline) if self._ahead is not None else None,
         )
         self._containment, self._background_tasks = term.containment, term.background_tasks
         self._end_wait = term.runner.wake

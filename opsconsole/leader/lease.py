@@ -77,10 +77,13 @@ class Leadership:
 
     A lease whose beat has not changed for `seconds`, by this process's steady clock, has expired. Its holder and the
     workers that share its `deadline` stop before that, and do not continue: the process takes the lease again. Clocks
-    of two machines are never compared, and setting a clock has no effect.
+    of two machines are never compared, and setting a clock has no effect. A `deadline` that is given is that of the
+    first term.
     """
 
-    def __init__(self, store: Store, me: Identity, *, seconds: float, now: Clock) -> None:
+    def __init__(
+        self, store: Store, me: Identity, *, seconds: float, now: Clock, deadline: LeaseDeadline | None = None
+    ) -> None:
         self.me = me
         self._store, self._seconds, self._now = store, seconds, now
         self._last_beat: tuple[tuple[int, int], float] | None = None
@@ -88,7 +91,8 @@ class Leadership:
         self._taken: int | None = None
         self._renewed = self._store_failed = -math.inf
         self.renewals = Repeated(Work.LEASE, now=now)
-        self.deadline = LeaseDeadline()
+        self.deadline = deadline or LeaseDeadline()
+        self._is_deadline_new = True
         self._released = threading.Event()
         self._thread: threading.Thread | None = None
         self.dead_predecessor: Identity | None = None
@@ -131,7 +135,9 @@ class Leadership:
             died = current is not None and self._has_died(current, started)
             self.dead_predecessor = current.holder if current is not None and died else None
             self._last_beat = None
-            self.deadline = LeaseDeadline()  # a worker of an earlier term must not live on in this one
+            if not self._is_deadline_new:
+                self.deadline = LeaseDeadline()  # a worker of an earlier term must not live on in this one
+            self._is_deadline_new = False
             self._extend(taken)
         return token
 

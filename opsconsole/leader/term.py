@@ -27,6 +27,7 @@ from opsconsole.store import Store
 from opsconsole.store.signals import Sender
 from opsconsole.worker.counting import counter
 from opsconsole.worker.executor import Executor
+from opsconsole.worker.handle import Worker
 from opsconsole.worker.inline import Inline
 from opsconsole.worker.processes import Processes
 
@@ -50,9 +51,10 @@ class Term:
         problems: Callable[[], Iterable[Problem]],
         now: Clock,
         only_command: int | None,
+        ahead: Worker | None = None,
     ) -> None:
         self._settings, self._catalog, self._leadership, self._now = settings, catalog, leadership, now
-        self._only_command, self._token = only_command, token
+        self._only_command, self._token, self._ahead = only_command, token, ahead
         self.containment = Containment(now)
         self._signals = Sender(store, now=now)
         closing.callback(self._signals.stop)
@@ -172,6 +174,7 @@ class Term:
             lease=self._leadership.deadline,
             tag_of=self._tag_of,
             now=self._now,
+            ahead=self._ahead,
         )
 
     def _celery(self) -> Executor:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -18,11 +19,13 @@ from opsconsole.core.errors import Unavailable
 from opsconsole.core.problems import Status
 from opsconsole.core.settings import Settings
 from opsconsole.core.supervision import Supervisor
-from opsconsole.rules.health import JobRules
 from opsconsole.service.leader import LeaseWatch
 from opsconsole.service.snapshot import Leader, Preparation
 from opsconsole.store import Store
 from opsconsole.worker.counting import Counter
+
+if TYPE_CHECKING:
+    from opsconsole.rules.health import JobRules
 
 
 class LocalEngine(Protocol):
@@ -63,7 +66,13 @@ class Backend:
     lease_watch: LeaseWatch
     engine: LocalEngine | None = None
     preparation: Preparation | None = None
-    job_rules: JobRules = field(default_factory=JobRules)
+
+    @cached_property
+    def job_rules(self) -> JobRules:
+        """The rules about jobs, with what they keep from one Snapshot to the next."""
+        from opsconsole.rules.health import JobRules  # most commands judge nothing
+
+        return JobRules()
 
     @property
     def owner(self) -> str | None:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from opsconsole.service.presence import PresenceAnnouncer
     from opsconsole.service.queries import Queries
     from opsconsole.service.sampler import Sampler
+    from opsconsole.worker.ahead import StartedAhead
 
 
 class CannotHandOver(Refused):
@@ -62,6 +63,7 @@ class Service:
         *,
         engine: LocalEngine | None = None,
         supervisor: Supervisor | None = None,
+        ahead: StartedAhead | None = None,
         now: clock.Clock = clock.now,
     ) -> None:
         assert settings.redis_url is not None  # noqa: S101 - the session sets a URL before it opens the service
@@ -72,6 +74,8 @@ class Service:
         self.supervisor = supervisor or Supervisor(now)
         watch = LeaseWatch(settings.host, seconds=settings.engine.lease_seconds)
         self._backend = Backend(settings, store, catalog, resources, counting, now, self.supervisor, watch, engine)
+        self.ahead = ahead
+        """A worker for the engine of this process."""
         self.successor: Callable[[], None] | None = None
         self._presence: PresenceAnnouncer | None = None
         self._listener: Listener | None = None

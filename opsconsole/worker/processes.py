@@ -43,6 +43,9 @@ BUSY_SECONDS = 1.0
 MAX_EXTRA_WORKERS = 4
 """... up to this number, so that jobs that hang do not keep others from starting."""
 
+ALONE_SECONDS = 0.2
+"""How long the worker that was started ahead works alone: many runs of one command end sooner than another starts."""
+
 MAX_LOSSES = 1000
 """Lost workers that are remembered."""
 OUTPUT_CHECK_SECONDS = 1.0
@@ -56,7 +59,8 @@ class Processes:
     """The default executor: `count` worker processes, replaced when they end.
 
     `wiring` is the value of `Settings.for_workers`; `errors` is a file for the output of the workers. They end
-    themselves when the `lease` is over. `tag_of` gives the log tag of a job.
+    themselves when the `lease` is over. `tag_of` gives the log tag of a job. With a worker that was started
+    `ahead`, the others start once that is not enough.
     """
 
     lacks: str | None = None
@@ -71,6 +75,7 @@ class Processes:
         lease: LeaseDeadline | None = None,
         tag_of: Callable[[str], str] = "[{}]".format,
         now: Clock = clock.now,
+        ahead: Worker | None = None,
     ) -> None:
         self._wiring, self._count, self._errors, self._lease, self._now = wiring, count, errors, lease, now
         self._tag_of = tag_of
@@ -80,6 +85,10 @@ class Processes:
         for end in (self._woken, self._waking):
             end.setblocking(False)
         self._selector.register(self._woken, selectors.EVENT_READ)
+        self._is_one_enough = ahead is not None
+        self._first_work: float | None = None
+        if ahead is not None:
+            self._add(ahead)
         # Ending everything that a worker has started can take seconds on a busy machine; the leader does not wait.
         self._closer = ThreadPoolExecutor(1, thread_name_prefix="closing workers")
         self._closing: deque[tuple[Future[None], list[Result]]] = deque()
@@ -133,18 +142,27 @@ class Processes:
             self._start_missing()
             self._collect(TICK_SECONDS)
             self._enforce(lambda _work: False)
-            if len(self._workers) == self._count and all(worker.ready for worker in self._workers):
+            if len(self._workers) >= self._least and all(worker.ready for worker in self._workers):
                 return
 
     def _start_missing(self) -> None:
-        while len(self._workers) < self._count and time.monotonic() >= self._start_not_before:
+        while len(self._workers) < self._least and time.monotonic() >= self._start_not_before:
             try:
                 self._start()
             except OSError as error:
                 self._record_failed_start(str(error))
 
     def _start(self) -> Worker:
-        worker = Worker(self._wiring, self._errors, lease=self._lease)
+        return self._add(Worker(self._wiring, self._errors, lease=self._lease))
+
+    @property
+    def _least(self) -> int:
+        """How many workers there should be now."""
+        if self._is_one_enough and self._first_work is not None:
+            self._is_one_enough = time.monotonic() - self._first_work < ALONE_SECONDS
+        return 1 if self._is_one_enough else self._count
+
+    def _add(self, worker: Worker) -> Worker:
         self._workers.append(worker)
         self._selector.register(worker.answers, selectors.EVENT_READ, worker)
         self._watch_input(worker)
@@ -204,6 +222,7 @@ class Processes:
                 if work is None:
                     break
                 worker.take(work)
+                self._first_work = self._first_work or time.monotonic()
                 self._watch_input(worker)
                 reach(Point.BATCH_SENT)
                 is_busier = True

@@ -92,7 +92,7 @@ def command(
     has_options = bool(states) or any(option is not None for option in (job, since, until))
     if has_options == (run_number is not None) and not (words and run_number is None):
         raise click.UsageError("give either a run number, or a filter, --job, --state, --since or --until")
-    with open_service(load_settings(options), note=wait) as service:
+    with open_service(load_settings(options), waits=wait) as service:
         if run_number is not None and dry_run:
             items = _items(service.queries.run(run_number), everything=everything)
             if as_json:

@@ -56,7 +56,7 @@ def command(
       opsconsole run billing.daily_statements --param customer=asha --wait
     """
     selection, given = Selection(only or Selection.ALL), parsed_parameters(params)
-    with open_service(load_settings(options), note=wait) as service:
+    with open_service(load_settings(options), waits=wait) as service:
         if dry_run:
             preview = service.queries.preview(job, day, only=selection, params=given)
             if as_json:

@@ -48,7 +48,7 @@ def command(options: Options, number: int, yes: bool, wait: bool, as_json: bool)
       opsconsole backfill apply 12
       opsconsole backfill apply 12 --wait --json
     """
-    with open_service(load_settings(options), note=wait) as service:
+    with open_service(load_settings(options), waits=wait) as service:
         environment = service.settings.console.environment
         # The plan was reviewed before; in production it has to be confirmed all the same.
         ask = require_yes if confirmations.is_production(environment) else confirm

@@ -29,7 +29,7 @@ def command(options: Options, number: int, wait: bool, as_json: bool) -> None:
       opsconsole backfill resume 12
       opsconsole backfill resume 12 --wait
     """
-    with open_service(load_settings(options), note=wait) as service:
+    with open_service(load_settings(options), waits=wait) as service:
         backfill = service.backfills.get(number)
         if wait and backfill.state is BackfillState.RUNNING and backfill.command is not None:
             request = backfill.command

@@ -61,7 +61,7 @@ def command(
       opsconsole backfill run reporting.daily_report --from 2026-01-01 --to 2026-01-31 --wait
       opsconsole backfill run attempts.cache_day --from 2026-01-01 --to 2026-01-31 --only missing,failed --yes
     """
-    with open_service(load_settings(options), note=wait) as service:
+    with open_service(load_settings(options), waits=wait) as service:
         order = Order(newest_first, at_once)
         number = make_plan(service, jobs, since, until, only, order, stop_on_failure=stop_on_failure)
         if not as_json:
