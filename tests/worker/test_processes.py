@@ -15,7 +15,9 @@ from opsconsole.authoring.batch import Batch, BatchResult, Lost
 from opsconsole.authoring.run import RunState
 from opsconsole.calendar.windows import Window
 from opsconsole.core.problems import Work
+from opsconsole.leader.engine import Engine
 from opsconsole.store import runs
+from opsconsole.worker.ahead import StartedAhead
 from opsconsole.worker.processes import Processes, WorkersCannotStart
 from tests.conftest import Installing
 from tests.faults.fork_server import Child, ForkServer
@@ -240,7 +242,10 @@ def test_workers_that_hang_while_they_are_imported_are_ended_and_reported(
     assert workers_of(os.getpid()) == []
 
 
-def test_a_worker_that_is_killed_while_nothing_runs_is_replaced(installing: Installing, url: str) -> None:
+def test_a_worker_that_is_killed_while_nothing_runs_is_replaced(
+    installing: Installing, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opsconsole.leader.runner.TEND_SECONDS", 0.1)
     place = with_workers(installing, url, 1)
     counting.put(place.data, {"anna": "fine"})
 
@@ -261,6 +266,7 @@ def test_workers_that_cannot_be_replaced_are_a_problem_until_they_can(
 ) -> None:
     broken = tmp_path / "broken"
     monkeypatch.setenv("FRAGILE", str(broken))
+    monkeypatch.setattr("opsconsole.leader.runner.TEND_SECONDS", 0.1)
     place = installing(
         database_url=None,
         redis_url="unix:///nowhere/redis.sock",
@@ -312,6 +318,38 @@ def test_a_stopped_worker_delays_nobody_and_is_replaced(
     assert isinstance(done, BatchResult)
     assert done.ok == keys
     assert not is_alive(stopped)
+
+
+def test_a_worker_that_was_started_ahead_works_alone_until_that_takes_long(
+    installing: Installing, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opsconsole.leader.runner.TEND_SECONDS", 0.1)
+    place = with_workers(installing, url, 2)
+    counting.put(place.data, {"anna": "fine"})
+    number = place.service.commands.trigger("counting.count", DAY)
+    ahead = StartedAhead(place.settings)
+    (first,) = workers_of(os.getpid())
+    engine = Engine(place.settings, place.store, place.catalog, only_command=number, ahead=ahead)
+    place.service.use_engine(engine)
+
+    engine.start()
+    ended = place.ended_run(number)
+    assert (ended.state, ended.counts.ok) == (RunState.SUCCEEDED, 1)
+    eventually(lambda: len(workers_of(os.getpid())) == 2, "the others start, as the command has not ended")
+    assert first in workers_of(os.getpid())
+    engine.stop()
+    ahead.close()
+
+    assert workers_of(os.getpid()) == []
+
+
+def test_a_worker_that_was_started_ahead_and_not_needed_is_ended(installing: Installing, url: str) -> None:
+    ahead = StartedAhead(with_workers(installing, url, 2).settings)
+    assert len(workers_of(os.getpid())) == 1
+
+    ahead.close()
+
+    assert workers_of(os.getpid()) == []
 
 
 def test_a_worker_takes_a_batch_larger_than_a_pipe(installing: Installing, url: str, tmp_path: Path) -> None:
