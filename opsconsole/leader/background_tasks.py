@@ -134,10 +134,10 @@ class BackgroundTasks:
         """
         now, version = self._now(), self._store.version
         jobs = [job.name for job in self._catalog if job.stale is not None]
-        if not jobs:
-            return
-        with self._store.reading() as db:
-            due = windows.next_to_check(db, jobs, now - CHECK_AGAIN)
+        due = None
+        if jobs:
+            with self._store.reading() as db:
+                due = windows.next_to_check(db, jobs, now - CHECK_AGAIN)
         if due is None:
             self._quiet_version = version
             return
