@@ -58,7 +58,10 @@ def parse_past_time(text: str, place: ZoneInfo, now: datetime) -> datetime:
     """A time as in `parse_time`, or a duration before now (`2h`), in `place` if it has no zone. Raises BadTime."""
     if _PART.sub("", text.lower()).strip() == "" and text.strip():
         return now - parse_duration(text)
-    at = parse_time(text, place, now)
+    try:
+        at = parse_time(text, place, now)
+    except BadTime as error:
+        raise BadTime(f"{error.sentence}; 2h means two hours ago") from None
     return at if at.tzinfo is not None else at.replace(tzinfo=place)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -29,6 +30,8 @@ from opsconsole.store import lease, occurrences as history, pauses, runs
 from opsconsole.store.registrations import registrations
 
 UTC_NAME = "UTC"
+MONTH = re.compile(r"\d{4}-\d\d", re.ASCII)
+"""The label of a window of a month."""
 
 
 def zone_of(db: Connection, catalog: Catalog, target: str | None) -> ZoneInfo:
@@ -135,7 +138,7 @@ def why_window(
     Raises UnknownJob, BadWindow.
     """
     found = catalog.find(job)
-    day = parse_date(label if len(label) > len("2026-01") else f"{label}-01")
+    day = parse_date(f"{label}-01" if MONTH.fullmatch(label) else label)
     at = scheduled_time(found, catalog.cron(found), found.covers.named(day, zone(found.tz)))
     return why(db, catalog, found.name, at.isoformat(), now, retention)
 

@@ -60,6 +60,8 @@ def test_a_text_that_is_not_a_time_is_refused_with_examples(text: str) -> None:
 def test_a_past_time_can_be_a_duration_before_now() -> None:
     assert parse_past_time("24h", BERLIN, NOW) == NOW - timedelta(hours=24)
     assert parse_past_time("2026-01-19", BERLIN, NOW) == datetime(2026, 1, 18, 23, 0, tzinfo=UTC)
+    with pytest.raises(BadTime, match="23:50 for today; 2h means two hours ago"):
+        parse_past_time("soon", BERLIN, NOW)
 
 
 def test_a_future_time_of_day_is_the_next_one() -> None:

@@ -141,8 +141,8 @@ def test_why_of_a_month_takes_its_label(place: Installation) -> None:
     explained = place.service.queries.why_window("diary.month", "2028-02")
 
     assert explained.job == "diary.month"
-    with pytest.raises(BadWindow):
-        place.service.queries.why_window(NIGHTLY, "yesterday")
+    with pytest.raises(BadWindow, match="'2028' is not a date"):
+        place.service.queries.why_window(NIGHTLY, "2028")
 
 
 def test_why_without_a_time_explains_the_newest_scheduled_time(place: Installation) -> None:
