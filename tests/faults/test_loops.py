@@ -129,7 +129,7 @@ def test_an_http_server_that_raises_serves_afterwards(action: str, place: Instal
     eventually(lambda: f"{Work.HTTP} works again" in start.log.read_text(), "it works again")
     address = re.search(r'http: listening on ([^"]+)"', start.log.read_text())
     assert address is not None
-    client = HttpClient(address[1])
+    client = HttpClient(address[1], place.environ["CRON_SECRET"])
     eventually(lambda: client.get("/readyz").status == 200, "it leads")
 
     assert "degraded" not in client.get("/readyz").json
