@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ from sqlalchemy import (
     JSON,
     Boolean,
     Column,
+    Connection,
     MetaData,
     String,
     Table,
@@ -58,6 +60,35 @@ def rows_as_table(table: Table, rows: Sequence[dict[str, Any]]) -> TableValuedAl
     document = literal(msgspec.json.encode(rows).decode(), Text)
     source = func.json_to_recordset(document.op("::")(literal_column("json")))
     return source.table_valued(*columns).render_derived(with_types=True)
+
+
+def insert_rows(db: Connection, statement: Any, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Executes an INSERT of SQLite, which may have an ON CONFLICT, for each of these rows of the table.
+
+    SQLAlchemy would take longer to convert the values of a row than SQLite takes to write it.
+    """
+    names = list(rows[0])
+    compiled = statement.compile(dialect=db.dialect, column_keys=names)
+    columns = []
+    for name in compiled.positiontup:
+        values: Iterable[Any] = [row[name] for row in rows]
+        convert = table.c[name].type.dialect_impl(db.dialect).bind_processor(db.dialect)
+        columns.append(values if convert is None else _converted(values, convert))
+    db.exec_driver_sql(str(compiled), list(zip(*columns, strict=True)))
+
+
+def _converted(values: Iterable[Any], convert: Callable[[Any], Any]) -> list[Any]:
+    """The values as SQLite stores them; times and dates, which are often the same, each once."""
+    known: dict[Any, Any] = {}
+    found = []
+    for value in values:
+        if not isinstance(value, date):
+            found.append(convert(value))
+            continue
+        if value not in known:
+            known[value] = convert(value)
+        found.append(known[value])
+    return found
 
 
 def _type_in_document(type_: TypeEngine[Any]) -> TypeEngine[Any]:

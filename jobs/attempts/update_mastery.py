@@ -4,48 +4,64 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Select, case, func, select
+from sqlalchemy import Select, case, func, or_, select
 
 from jobs.attempts.tables import Status, attempts, questions, topic_mastery
 from jobs.attempts.update_performance import active_users_with_attempts
-from jobs.attempts.upserts import changed_rows, invalidate, upsert
+from jobs.attempts.upserts import invalidate, upsert
 from opsconsole import FOUR_WEEKS_BEFORE, Context, Items, Job
 
 
 def write_mastery(ctx: Context, batch: Items) -> None:
-    """Writes one row per topic that a user attempted in the window; rows of other topics stay."""
+    """Writes one row per topic that a user attempted in the window, where it has changed; rows of other topics stay."""
     with ctx.reading() as db:
-        by_topic = db.execute(_by_topic(ctx, batch)).all()
-        existing = db.execute(select(topic_mastery).where(batch.among(topic_mastery.c.user_id))).mappings().all()
-    missing = {row.user_id: row.missing for row in by_topic if row.missing is not None}
+        changed = db.execute(_changed(ctx, batch)).all()
+    missing = {row.user_id: row.missing for row in changed if row.missing is not None}
     for user, question in missing.items():
         ctx.fail(user, f"question {question} is missing", kind="question_missing")
-    rows = [
-        {
-            "user_id": row.user_id,
-            "topic_id": row.topic_id,
-            "mastery": mastery(row.correct, row.attempts),
-            "attempts": row.attempts,
-            "last_attempt_at": row.last_attempt_at,
-            "updated_at": ctx.now,
-        }
-        for row in by_topic
-        if row.user_id not in missing
-    ]
-    changed = changed_rows(topic_mastery, rows, existing, stamp="updated_at")
-    if changed:
+    subjects = set()
+    rows = []
+    for user, topic, subject, _, attempted, correct, last_attempt_at in changed:
+        if user not in missing:
+            subjects.add(subject)
+            rows.append(
+                {
+                    "user_id": user,
+                    "topic_id": topic,
+                    "mastery": mastery(correct, attempted),
+                    "attempts": attempted,
+                    "last_attempt_at": last_attempt_at,
+                    "updated_at": ctx.now,
+                }
+            )
+    if rows:
         with ctx.writing() as db:
-            upsert(db, topic_mastery, changed, stamp="updated_at")
-        topics = {(row["user_id"], row["topic_id"]) for row in changed}
-        subjects = {row.subject_id for row in by_topic if (row.user_id, row.topic_id) in topics}
-        invalidate(ctx, "topic_mastery", user={user for user, _ in topics}, subject=subjects)
-    ctx.count("rows", len(rows))
-    ctx.count("rows_changed", len(changed))
+            upsert(db, topic_mastery, rows, stamp="updated_at")
+        invalidate(ctx, "topic_mastery", user={row["user_id"] for row in rows}, subject=subjects)
+    ctx.count("rows_changed", len(rows))
 
 
-def mastery(correct: int, attempted: int) -> float:
-    """The estimated mastery between 0 and 1; 0.5 without attempts."""
-    return (correct + 1) / (attempted + 2)
+def mastery(correct: Any, attempted: Any) -> Any:
+    """The estimated mastery between 0 and 1, of numbers or of columns; 0.5 without attempts."""
+    return (correct + 1.0) / (attempted + 2)
+
+
+def _changed(ctx: Context, batch: Items) -> Select[Any]:
+    """The topics whose row is missing or different, and those with a missing question: compared by the database, as
+    most rows are as they were when a run is repeated.
+    """
+    found, old = _by_topic(ctx, batch).cte("found"), topic_mastery.c
+    new = found.c
+    differs = or_(
+        old.user_id.is_(None),
+        old.mastery != mastery(new.correct, new.attempts),
+        old.attempts != new.attempts,
+        old.last_attempt_at != new.last_attempt_at,
+        new.missing.is_not(None),
+    )
+    # Among the batch once more: otherwise PostgreSQL could read the rows of all users.
+    same = (old.user_id == new.user_id) & (old.topic_id == new.topic_id) & batch.among(old.user_id)
+    return select(found).outerjoin_from(found, topic_mastery, same).where(differs)
 
 
 def _by_topic(ctx: Context, batch: Items) -> Select[Any]:

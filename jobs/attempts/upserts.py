@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Table, select
 
-from jobs.common import rows_as_table
+from jobs.common import insert_rows, rows_as_table
 from opsconsole import Context, Unavailable
 from opsconsole.sql import inserting
 
@@ -33,7 +33,7 @@ def upsert(db: Connection, table: Table, rows: list[dict[str, Any]], *, stamp: s
     older = None if stamp is None else table.c[stamp] <= statement.excluded[stamp]
     keys = [column.name for column in table.primary_key]
     if db.dialect.name == "sqlite":
-        db.execute(statement.on_conflict_do_update(index_elements=keys, set_=new, where=older), rows)
+        insert_rows(db, statement.on_conflict_do_update(index_elements=keys, set_=new, where=older), table, rows)
         return
     # One statement for all rows: PostgreSQL plans each, which takes longer than to write a row.
     source = rows_as_table(table, rows)

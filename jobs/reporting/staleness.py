@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.compiler import compiles
 
-from jobs.common import rows_as_table
+from jobs.common import insert_rows, rows_as_table
 from jobs.reporting.tables import transactions
 from opsconsole import Context, Window
 from opsconsole.sql import UtcTime, inserting
@@ -102,7 +102,7 @@ def upsert(db: Connection, table: Table, rows: Rows) -> None:
     keys = [column.name for column in table.primary_key]
     values = {column.name: new[column.name] for column in table.c if column.name not in keys}
     if db.dialect.name == "sqlite":
-        db.execute(statement.on_conflict_do_update(index_elements=keys, set_=values, where=is_newer), rows)
+        insert_rows(db, statement.on_conflict_do_update(index_elements=keys, set_=values, where=is_newer), table, rows)
         return
     # One JSON parameter with all rows: measured, a run takes three quarters of the time of one statement per row.
     source = rows_as_table(table, rows)
