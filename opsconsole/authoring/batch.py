@@ -91,7 +91,7 @@ def result_problem(result: BatchResult, keys: Sequence[str]) -> str | None:
     its results are checked before they are recorded.
     """
     named = [*result.failed, *result.again]
-    if len(set(named)) != len(named) or not set(keys).issuperset(named):
+    if named and (len(set(named)) != len(named) or not set(keys).issuperset(named)):
         return "it names items that are not in the batch"
     counts = (result.ok, *result.skipped.values(), *result.kinds.values())
     skipped, kinds = sum(result.skipped.values()), sum(result.kinds.values())

@@ -104,7 +104,7 @@ def _result_of(batch: Batch, outcome: TryOutcome, keys: list[str]) -> BatchResul
     result.ok = len(keys) - len(outcome.failures) - skipped.total()
     result.metrics = outcome.metrics
     _add_failures(result, outcome.failures.values())
-    if not set(keys).issuperset(outcome.skipped):
+    if outcome.skipped and not set(keys).issuperset(outcome.skipped):
         raise BadValue("it skipped items that are not in the batch")
     if problem := result_problem(result, keys):
         raise BadValue(f"what it reported cannot be used: {problem}")
