@@ -32,7 +32,7 @@ from opsconsole.http.request_guard import Client, RequestGuard
 from opsconsole.http.responses import FAILED, Document, Stream, answered, encode, error_reply, response
 from opsconsole.http.runs import TRIGGER
 from opsconsole.http.threads import Threads
-from opsconsole.rules.actions import Verb, check_actor
+from opsconsole.rules.actions import Verb
 from opsconsole.service.service import Service
 
 log = logging.getLogger(__name__)
@@ -207,19 +207,21 @@ class App:
             fields = handler.fields
             answer = await self._commanding.answer(call.actor, lambda: pack_routes.clear_cache(call, fields, request))
             return answered(answer, 200)
-        if route.has_effect:
-            check_actor(f"{route.method} {route.path}", call.actor)
+        if route.has_effect and call.is_viewers:
+            return await self._refuse_viewer(None, f"{route.method} {route.path}", call)
         given = pack_routes.arguments(route, request)
         return await self._pack_threads.run(lambda: encode(handler(viewing if call.is_viewers else context, given)))
 
     async def _refuse_viewer(self, verb: Verb | None, path: str, call: Call) -> Reply:
-        """The reply to a viewer whose request is invalid as well, which is recorded without what is invalid."""
+        """The reply to a viewer who requested something that is no command, or an invalid one, without what is invalid.
+        The request is recorded.
+        """
         try:
             if verb is not None:
                 await self._service_threads.run(lambda: call.commands.send(verb, path, {}))
+            return error_reply(await self._service_threads.run(lambda: call.commands.refuse(path)))
         except OpsconsoleError as error:
             return error_reply(error)
-        return error_reply(NotAllowed(path))
 
 
 def _sent(result: Answer | Sent) -> Sent:

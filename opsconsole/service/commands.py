@@ -23,10 +23,12 @@ from opsconsole.rules import actions
 from opsconsole.rules.actions import MATCHING, Verb
 from opsconsole.service.backend import Backend
 from opsconsole.service.outcomes import CommandProgress, Outcome
-from opsconsole.store import commands, runs
+from opsconsole.store import audit, commands, runs
 from opsconsole.store.commands import Command, CommandState
 
 POLL_SECONDS = 0.05
+OTHER = "request"
+"""The verb of what is no command, in the audit trail."""
 NO_FILTER: Mapping[str, object] = MappingProxyType({})
 SAME_TIME = timedelta(seconds=2)
 """How much two times of a repeated request may differ beyond what has passed in between."""
@@ -154,6 +156,24 @@ class Commands:
     def replay_events(self, since: datetime) -> int:
         """Requests that the events that happened at `since` or later are published again."""
         return self.send(Verb.REPLAY, f"events since {since.isoformat()}", {"since": since.isoformat()})
+
+    def refuse(self, action: str) -> NotAllowed:
+        """Records that a viewer requested an action that is no command; the error to raise. Raises Unavailable."""
+        error, at = NotAllowed(action), self._backend.now()
+        after = {"error": error.code, "message": error.sentence, "exit_code": int(error.exit_code)}
+        with self._backend.writing() as db:
+            audit.append(
+                db,
+                command=None,
+                verb=OTHER,
+                target=action,
+                actor=self.actor,
+                at=at,
+                outcome=CommandState.REFUSED,
+                before=None,
+                after=after,
+            )
+        return error
 
     def performed(self, verb: Verb, target: str, arguments: Mapping[str, object]) -> Mapping[str, Any] | None:
         """The outcome of the same request with the same key, if there was one. Refuses viewers, as `send` does."""

@@ -125,5 +125,11 @@ def test_a_viewer_changes_nothing_over_http(
         looked = client.get("/api/pre-gen-analytics")
 
     assert [reply.status for reply in replies] == [403] * 7
+    others = [row.target for row in place.service.audit.newest(limit=20) if row.verb == "request"]
+    assert others == [
+        "POST /api/pre-generate-exam",
+        "GET /api/get-pre-generated-exam",
+        "POST /api/practice/session",
+    ]
     assert server.dbsize() == before
     assert looked.status == 200
