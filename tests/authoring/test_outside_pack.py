@@ -29,13 +29,13 @@ from tests.conftest import Installing
 from tests.http.client import served
 from tests.installation import Installation
 from tests.soak import others_in_soak
+from tests.waiting import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parents[2]
 PROJECT = ROOT / "tests" / "outside" / "acme-billing"
 PAGE = (ROOT / "docs" / "adding-a-job.md").read_text(encoding="utf-8")
 JOB = "billing.daily_statements"
 DAY = "2026-03-08"
-SECONDS = 60
 
 
 # --- the page -----------------------------------------------------------------------------------------------------
@@ -106,7 +106,7 @@ def _typed(block: str) -> list[tuple[str, list[str]]]:
 
 def _ran(command: list[str], folder: Path, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command, cwd=folder, env=environ, capture_output=True, text=True, timeout=SECONDS, check=False
+        command, cwd=folder, env=environ, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
     )
 
 

@@ -166,7 +166,7 @@ def test_a_job_due_every_minute_starts_meanwhile(place: Installation, start: Sta
     to_the_minute = 60.0 - clock.now().timestamp() % 60.0
 
     start(place, "headless", executor="processes", workers=1, ahead=to_the_minute)
-    eventually(lambda: done_by_minute(place) == 1, "a run of the schedule has succeeded")
+    eventually(lambda: done_by_minute(place) >= 1, "a run of the schedule has succeeded")
     then = place.service.backfills.get(number)
 
     assert then.state is BackfillState.RUNNING

@@ -14,8 +14,7 @@ from typing import Any
 from opsconsole.http.listener import UNIX, listening, read_address
 from opsconsole.http.server import Server
 from tests.installation import Installation
-
-SECONDS = 20
+from tests.waiting import PATIENCE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class HttpResponse:
 
 class _OverUnix(http.client.HTTPConnection):
     def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=SECONDS)
+        super().__init__("localhost", timeout=PATIENCE_SECONDS)
         self._path = path
 
     def connect(self) -> None:
@@ -69,16 +68,16 @@ class HttpClient:
     def connect(self) -> socket.socket:
         """A connection without a request."""
         if not self.address.startswith(UNIX):
-            return socket.create_connection(self.host_and_port, timeout=SECONDS)
+            return socket.create_connection(self.host_and_port, timeout=PATIENCE_SECONDS)
         connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(SECONDS)
+        connection.settimeout(PATIENCE_SECONDS)
         connection.connect(self.address.removeprefix(UNIX))
         return connection
 
     def connection(self) -> http.client.HTTPConnection:
         if self.address.startswith(UNIX):
             return _OverUnix(self.address.removeprefix(UNIX))
-        return http.client.HTTPConnection(*self.host_and_port, timeout=SECONDS)
+        return http.client.HTTPConnection(*self.host_and_port, timeout=PATIENCE_SECONDS)
 
     def request(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None

@@ -24,7 +24,7 @@ from tests.http.client import HttpClient, served
 from tests.http.conftest import SECRET
 from tests.installation import Installation, is_at_work
 from tests.packs import counting
-from tests.waiting import eventually, finished
+from tests.waiting import PATIENCE_SECONDS, eventually, finished
 
 VIEWER, OPERATOR = "viewer-token-of-grafana", "operator-token-of-deploy"
 CONFIG = """
@@ -90,7 +90,7 @@ def ok(response: Any, status: int = 200) -> dict[str, Any]:
 def ended_run(place: Installation, client: HttpClient, day: str = DAY) -> int:
     started = ok(client.request("POST", f"/api/cron/run/{JOB}", {"date": day}), 202)
     number: int = started["run"]["id"]
-    assert place.service.commands.wait_for_run(number, 20) is not None
+    assert place.service.commands.wait_for_run(number, PATIENCE_SECONDS) is not None
     return number
 
 

@@ -31,6 +31,7 @@ from tests.jobs.practice_fixtures import (
 )
 from tests.schedules import cron_of
 from tests.soak import full, small
+from tests.waiting import PATIENCE_SECONDS
 
 SECOND = timedelta(seconds=1)
 
@@ -169,7 +170,7 @@ def test_warming_is_idempotent_and_sets_the_ttl_of_the_family(
     lives = {key: server.ttl(key) for key in once}
     families = {key: next(family for family in pack.families if family.parse(key)) for key in once}
     assert len(once) == 4
-    assert all(0 <= (families[key].ttl_seconds or 0) - life < 30 for key, life in lives.items())
+    assert all(0 <= (families[key].ttl_seconds or 0) - life < PATIENCE_SECONDS for key, life in lives.items())
 
 
 def test_an_id_that_is_invalid_in_a_key_fails_only_its_user(

@@ -10,7 +10,7 @@ from opsconsole.store import alerts, pauses
 from tests.conftest import Installing
 from tests.installation import Installation
 from tests.packs import counting
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_SECONDS, eventually
 
 INLINE = {"OPSCONSOLE_ENGINE__EXECUTOR": "inline"}
 JOB = "counting.count"
@@ -64,7 +64,7 @@ def test_a_job_that_fails_twice_is_paused_until_it_is_resumed(place: Installatio
         place.run(JOB, "2025-01-19")
         eventually(is_paused, "the job is paused")
         command = place.service.commands.resume(JOB)
-        assert place.service.commands.outcome(command, 60) is not None
+        assert place.service.commands.outcome(command, PATIENCE_SECONDS) is not None
         place.run(JOB, "2025-01-20")
         assert not is_paused(), "counting starts again"
         place.run(JOB, "2025-01-21")

@@ -26,7 +26,7 @@ from opsconsole.store import audit, commands, lease, occurrences, pauses, runs, 
 from tests.conftest import Installing
 from tests.installation import Installation
 from tests.packs import counting
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_SECONDS, eventually
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ME = Identity("uuid", "web1", 812, "1", "boot", "asha")
@@ -165,7 +165,9 @@ def test_the_failed_items_are_retried_and_all_of_them_are_refused(place: Install
     assert outcome is None
     assert (retried.state, retried.counts.planned) == (RunState.SUCCEEDED, 1)
     with place.leading():
-        refused = place.service.commands.outcome(place.service.commands.retry(run.id, everything=True), 30)
+        refused = place.service.commands.outcome(
+            place.service.commands.retry(run.id, everything=True), PATIENCE_SECONDS
+        )
     assert refused is not None
     assert refused.refused == KeysRemoved(run).sentence
     assert "`opsconsole run counting.count --date 2025-01-19`" in (refused.refused or "")
