@@ -138,7 +138,7 @@ def test_jobs_shows_active_pauses(cli: RunCli, installation: Installation) -> No
     lines = {line.split()[0]: line for line in cli("jobs").out.splitlines()}
     result = {each["job"]: each["pauses"] for each in cli("jobs", "--json").json}
 
-    assert "until resumed by asha" in lines["clockwork.hourly"]
+    assert "by asha until resumed" in lines["clockwork.hourly"]
     assert "paused" not in lines["counting.count"]
     assert [each["target"] for each in result["clockwork.hourly"]] == ["clockwork", "clockwork.hourly"]
     assert result["clockwork.patient"] == [

@@ -62,4 +62,4 @@ def _paused(active: list[Pause], tz: str) -> str:
         return "-"
     last = max(active, key=lambda pause: (pause.until is None, pause.until or pause.since))
     until = f"until {timestamp(last.until, tz)}" if last.until else "until resumed"
-    return f"{until} by {last.who}"
+    return f"by {last.who} {until}"
