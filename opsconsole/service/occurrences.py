@@ -26,7 +26,7 @@ from opsconsole.rules.time_reading import describe, read_time
 from opsconsole.service import wording
 from opsconsole.service.occurrence_details import Explanation, OccurrenceRow, Occurrences, OccurrenceTotal
 from opsconsole.service.runs import waits
-from opsconsole.store import lease, occurrences as history, pauses, runs
+from opsconsole.store import lease, occurrence_lists, occurrences as history, pauses, runs
 from opsconsole.store.registrations import registrations
 
 UTC_NAME = "UTC"
@@ -54,14 +54,14 @@ def occurrences(db: Connection, catalog: Catalog, filter_: OccurrenceFilter, *, 
         return OccurrenceRow(record, _tz(record.job, catalog, registered), inside, exact)
 
     totals: dict[tuple[str, OccurrenceState, Reason | None], tuple[int, bool]] = {
-        (each.job, each.state, each.reason): (each.instants, True) for each in history.sums(db, filter_)
+        (each.job, each.state, each.reason): (each.instants, True) for each in occurrence_lists.sums(db, filter_)
     }
-    for part in map(row_of, history.straddling(db, filter_)):
+    for part in map(row_of, occurrence_lists.straddling(db, filter_)):
         key = (part.record.job, part.record.state, part.record.reason)
         instants, exact = totals.get(key, (0, True))
         totals[key] = (instants + part.instants, exact and part.exact)
     return Occurrences(
-        tuple(each for each in map(row_of, history.newest(db, filter_, limit=limit)) if each.instants),
+        tuple(each for each in map(row_of, occurrence_lists.newest(db, filter_, limit=limit)) if each.instants),
         tuple(
             OccurrenceTotal(*key, *totals[key])
             for key in sorted(totals, key=lambda key: (key[0], key[1], key[2] or ""))

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, false, func, insert, or_, select, text, update
+from sqlalchemy import (
+    Select,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from opsconsole.authoring.occurrence import (
     RUN_STATES,
     Occurrence,
-    OccurrenceFilter,
     OccurrenceRecord,
     OccurrenceState,
     Reason,
@@ -21,21 +27,11 @@ from opsconsole.authoring.occurrence import (
 from opsconsole.core.database import Connection
 from opsconsole.rules.schedule import Shortened
 from opsconsole.store import job_names
-from opsconsole.store.rows import NEVER, Stored, read, without_note
-from opsconsole.store.tables import RANGE_SQL, jobs, occurrences, runs
+from opsconsole.store.rows import NEVER, NO_VALUES, Stored, read, without_note
+from opsconsole.store.tables import jobs, occurrences, runs
 
 NEAR = 100
 """How many runs before and after a row are searched for the host of its leader."""
-
-
-@dataclass(frozen=True, slots=True)
-class OccurrenceCount:
-    """How many scheduled times of a job have the same state and reason."""
-
-    job: str
-    state: OccurrenceState
-    reason: Reason | None
-    instants: int
 
 
 def record(db: Connection, occurrence: Occurrence, *, token: int, at: datetime) -> int:
@@ -157,7 +153,7 @@ def between(db: Connection, job: str, after: datetime, until: datetime) -> list[
     earlier = select(func.max(occurrences.c.due_at)).where(occurrences.c.job == job, occurrences.c.due_at <= after)
     begins = occurrences.c.due_at.between(func.coalesce(earlier.scalar_subquery(), after), until)
     mine = (occurrences.c.job == job, begins, occurrences.c.last_due_at > after)
-    return _read(db, _rows().where(*mine).order_by(occurrences.c.due_at))
+    return read_records(db, with_runs().where(*mine).order_by(occurrences.c.due_at))
 
 
 def shorten(db: Connection, number: int, left: Shortened | None) -> None:
@@ -175,43 +171,6 @@ def record_repetition(db: Connection, number: int) -> None:
     db.execute(update(occurrences).where(occurrences.c.id == number).values(values))
 
 
-def newest(db: Connection, selected: OccurrenceFilter, *, limit: int) -> list[OccurrenceRecord]:
-    """The selected rows, newest first."""
-    o = occurrences.c
-    query = _rows().order_by(o.due_at.desc(), o.id.desc()).limit(limit)
-    if selected.since is None:
-        return _read(db, query.where(*_overlapping(selected)))
-    # First those that begin in the range: the index has them in this order. Few began before it.
-    begun = _read(db, query.where(*_overlapping(selected), o.due_at >= selected.since))
-    if len(begun) < limit:
-        began_before = (text(RANGE_SQL), o.due_at < selected.since)
-        begun += _read(db, query.where(*_overlapping(selected), *began_before))
-    return begun[:limit]
-
-
-def sums(db: Connection, selected: OccurrenceFilter) -> list[OccurrenceCount]:
-    """The counts of the rows that lie completely in the selected range, by job, state and reason."""
-    state, reason = occurrences.c.state, occurrences.c.reason
-    by = (occurrences.c.job, state, reason)
-    is_known = state.in_(list(OccurrenceState)) & (reason.is_(None) | reason.in_(list(Reason)))
-    query = (
-        select(*by, func.sum(occurrences.c.instants))
-        .where(*_overlapping(selected), ~_straddling(selected), is_known)
-        .group_by(*by)
-        .order_by(*by)
-    )
-    return [
-        OccurrenceCount(row.job, OccurrenceState(row.state), Reason(row.reason) if row.reason else None, int(row[3]))
-        for row in db.execute(query)
-    ]
-
-
-def straddling(db: Connection, selected: OccurrenceFilter) -> list[OccurrenceRecord]:
-    """The rows that lie partly in the selected range: at most two for each job."""
-    found = _read(db, _rows().where(*_overlapping(selected), _straddling(selected)))
-    return sorted(found, key=lambda each: (each.job, each.due_at))  # the index has them by time
-
-
 def covering(db: Connection, job: str, at: datetime) -> OccurrenceRecord | None:
     """The row that covers a moment."""
     found = _last_begun(db, job, at)
@@ -226,7 +185,7 @@ def before(db: Connection, job: str, at: datetime) -> OccurrenceRecord | None:
 def next_run(db: Connection, job: str, after: datetime) -> OccurrenceRecord | None:
     """The first later row that has a run."""
     mine = (occurrences.c.job == job, occurrences.c.due_at > after, occurrences.c.state.in_(RUN_STATES))
-    return _first(db, _rows().where(*mine).order_by(occurrences.c.due_at))
+    return _first(db, with_runs().where(*mine).order_by(occurrences.c.due_at))
 
 
 def without_run(
@@ -240,7 +199,7 @@ def without_run(
         o.reason.in_(reasons),
         o.job.in_(select(jobs.c.job).where(jobs.c.job.in_(names))),
     )
-    return _read(db, query.order_by(o.due_at))
+    return read_records(db, query.order_by(o.due_at))
 
 
 def newest_number(db: Connection) -> int:
@@ -269,37 +228,16 @@ def host_of(db: Connection, record: OccurrenceRecord) -> str | None:
 def _last_begun(db: Connection, job: str, at: datetime) -> OccurrenceRecord | None:
     """The row with the last scheduled time up to a moment: the rows of a job do not overlap."""
     mine = (occurrences.c.job == job, occurrences.c.due_at <= at)
-    return _first(db, _rows().where(*mine).order_by(occurrences.c.due_at.desc()))
+    return _first(db, with_runs().where(*mine).order_by(occurrences.c.due_at.desc()))
 
 
-def _rows() -> Select[Any]:
+def with_runs() -> Select[Any]:
+    """Selects whole rows, each with the number of its run."""
     return select(occurrences, runs.c.id.label("run")).outerjoin(runs, runs.c.occurrence_id == occurrences.c.id)
 
 
-def _overlapping(selected: OccurrenceFilter) -> Sequence[ColumnElement[bool]]:
-    conditions = []
-    if selected.job is not None:
-        conditions.append(occurrences.c.job == selected.job)
-    if selected.states:
-        conditions.append(occurrences.c.state.in_(selected.states))
-    if selected.since is not None:
-        conditions.append(occurrences.c.last_due_at >= selected.since)
-    if selected.until is not None:
-        conditions.append(occurrences.c.due_at < selected.until)
-    return conditions
-
-
-def _straddling(selected: OccurrenceFilter) -> ColumnElement[bool]:
-    sides = [
-        and_(occurrences.c.due_at < side, occurrences.c.last_due_at >= side)
-        for side in (selected.since, selected.until)
-        if side is not None
-    ]
-    return and_(text(RANGE_SQL), or_(*sides)) if sides else false()
-
-
 def _first(db: Connection, query: Select[Any]) -> OccurrenceRecord | None:
-    return next(iter(_read(db, query.limit(1))), None)
+    return next(iter(read_records(db, query.limit(1))), None)
 
 
 class _Row(Stored, frozen=True, kw_only=True):
@@ -332,5 +270,8 @@ class _Cursor(Stored, frozen=True, kw_only=True):
     last: datetime | None = None
 
 
-def _read(db: Connection, query: Select[Any]) -> list[OccurrenceRecord]:
-    return [OccurrenceRecord(**without_note(row)) for row in read(db, query, occurrences, _Row)]
+def read_records(
+    db: Connection, query: Select[Any], values: Mapping[str, object] = NO_VALUES
+) -> list[OccurrenceRecord]:
+    """The records of a query of `with_runs` with these `values` for its parameters."""
+    return [OccurrenceRecord(**without_note(row)) for row in read(db, query, occurrences, _Row, values)]

@@ -13,7 +13,7 @@ import pytest
 
 from opsconsole.authoring.occurrence import OccurrenceFilter, OccurrenceRecord, Registration
 from opsconsole.authoring.run import Run, RunState
-from opsconsole.store import occurrences as accounts
+from opsconsole.store import occurrence_lists as accounts
 from opsconsole.store.registrations import registrations
 from tests.cli.test_terminal import assert_restored
 from tests.conftest import Installing

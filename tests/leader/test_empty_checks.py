@@ -17,7 +17,7 @@ from opsconsole.leader import empty_checks
 from opsconsole.leader.empty_checks import EmptyChecks
 from opsconsole.leader.engine import Engine
 from opsconsole.rules.schedule import Checked
-from opsconsole.store import job_facts, occurrences, runs, tables
+from opsconsole.store import job_facts, occurrence_lists, runs, tables
 from opsconsole.worker.messages import Counting
 from tests.conftest import Installing
 from tests.installation import Installation
@@ -81,7 +81,7 @@ def is_planned(place: Installation, due: datetime) -> bool:
 
 def rows(place: Installation, job: str = "sparse.queue") -> list[tuple[str, int, OccurrenceState, Reason | None]]:
     with place.store.reading() as db:
-        found = occurrences.newest(db, OccurrenceFilter(job=job), limit=100)
+        found = occurrence_lists.newest(db, OccurrenceFilter(job=job), limit=100)
     return [(f"{row.due_at:%H:%M}", row.instants, row.state, row.reason) for row in reversed(found)]
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import inspect, text
 from opsconsole.authoring.occurrence import OccurrenceFilter, Reason
 from opsconsole.core.errors import Exit, SchemaMismatch
 from opsconsole.core.urls import sqlite_url
-from opsconsole.store import Store, migrate, occurrences, tables as schema
+from opsconsole.store import Store, migrate, occurrence_lists, tables as schema
 from opsconsole.store.registrations import registrations
 
 AT = datetime(2025, 1, 1, tzinfo=UTC)
@@ -136,7 +136,7 @@ def test_reasons_become_tokens(store: Store) -> None:
     migrate.upgrade(store)
 
     with store.reading() as db:
-        (found,) = occurrences.newest(db, OccurrenceFilter(), limit=1)
+        (found,) = occurrence_lists.newest(db, OccurrenceFilter(), limit=1)
     assert found.reason is Reason.CATCH_UP_LIMIT
 
 

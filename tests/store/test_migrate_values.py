@@ -14,7 +14,7 @@ from opsconsole.authoring.run import StopReason
 from opsconsole.core.database import Json, UtcTime
 from opsconsole.rules.backfill import StepReason
 from opsconsole.rules.backfill_status import BackfillStop, BackfillStopReason
-from opsconsole.store import Store, backfills, commands, migrate, occurrences, registrations, runs
+from opsconsole.store import Store, backfills, commands, migrate, occurrence_lists, registrations, runs
 from opsconsole.store.commands import CommandState
 
 AT = datetime(2025, 1, 19, 12, tzinfo=UTC)
@@ -260,7 +260,9 @@ def test_occurrences_and_jobs_without_a_schedule_are_migrated(old: Store) -> Non
     migrate.upgrade(old)
 
     with old.reading() as db:
-        assert [each.reason for each in occurrences.newest(db, OccurrenceFilter(), limit=9)] == [Reason.CATCH_UP_LIMIT]
+        assert [each.reason for each in occurrence_lists.newest(db, OccurrenceFilter(), limit=9)] == [
+            Reason.CATCH_UP_LIMIT
+        ]
         assert {name: each.cron for name, each in registrations.registrations(db).items()} == {
             "books.close": "0 * * * *",
             "x": None,
