@@ -166,7 +166,7 @@ def test_the_last_response_of_a_server_announces_the_end_of_the_connection(place
     with ThreadPoolExecutor(1) as clients:
         with served(place) as client:
             last = clients.submit(client.get, "/slow/0.5")
-            eventually(lambda: bool(connections_of(client)), "it is being served")
+            eventually(lambda: "http-call" in [each.name for each in threading.enumerate()], "it is being served")
         headers = last.result().headers
 
     assert headers["connection"] == "close"
