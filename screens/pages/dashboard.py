@@ -184,7 +184,7 @@ class Dashboard(QuietPage, AlertActionsPage):
     def move_to(self, row: Key | None) -> None:
         """Moves the cursor, and loads what is shown about its row."""
         super().move_to(row)
-        self._load()
+        self.call_after_refresh(self._load)  # reading it would delay the paint
 
     def job(self) -> str | None:
         """The job of the row under the cursor."""
