@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -48,6 +49,8 @@ JUMP = timedelta(minutes=5)
 """A clock that gained this much on the steady clock since the last tick was set forward."""
 STEP = timedelta(seconds=1)
 """A clock that lost this much on the steady clock since the last tick was set back."""
+DRIFT_SECONDS, WAKE_SECONDS = 0.005, 60.0
+"""How far the clock may move against the one that waits before APScheduler looks at it again, and how often it does."""
 REPLACED_GRACE = timedelta(seconds=10)
 RETRY_SECONDS = 60.0
 """The time between two tries to plan a job whose plan raises something unexpected."""
@@ -79,6 +82,7 @@ class Scheduler:
         self._due: dict[str, datetime] = {}
         self._lock = threading.Lock()
         self._last_tick: tuple[datetime, float] | None = None
+        self._ahead = self._woken = 0.0
         # One thread, so that plans follow each other; in memory, because the store knows what was planned.
         self._ticker = BackgroundScheduler(
             executors={"default": ThreadPoolExecutor(1)},
@@ -141,7 +145,11 @@ class Scheduler:
 
     def heartbeat(self) -> None:
         """Call it about once a second: after a clock jump APScheduler would wait for the old time."""
-        self._ticker.wakeup()
+        waited = time.monotonic()  # the clock by which APScheduler waits
+        ahead = self._now().timestamp() - waited
+        if abs(ahead - self._ahead) > DRIFT_SECONDS or waited - self._woken > WAKE_SECONDS:
+            self._ahead, self._woken = ahead, waited
+            self._ticker.wakeup()
         self._tick()
 
     def tick(self) -> None:
