@@ -14,8 +14,8 @@ from typing import Any
 _LOADING = 200_000
 """More objects than are loaded: a process that lives long enough searches once for garbage, and then now and then."""
 _LIVING = (10_000, 5, 2)
-"""Instead of 700, 10, 10: the runs of a thousand jobs are as many objects, which stay. Reading them was three times
-slower. All objects are searched about as often as usual, which frees a closed page of the console.
+"""Instead of 700, 10, 10: the runs of a thousand jobs are as many objects, which stay. Reading them took half as
+long again. All objects are searched about as often as usual, which frees a closed page of the console.
 """
 
 
