@@ -62,7 +62,7 @@ def readiness(service: Service, *, verbose: bool) -> Reply:
     unreachable = [NAMES[name] for name in ("store", "redis") if document[name] != "ok"]
     findings = degraded(found, unreachable)
     problems += [
-        f"{words(each.subject)} {finding_text.degraded(each)}"
+        f"{finding_text.subject(each)} {finding_text.degraded(each)}"
         for each in findings
         if each.severity is Severity.CRITICAL
     ]

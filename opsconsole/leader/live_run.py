@@ -21,7 +21,7 @@ from opsconsole.authoring.job import Job
 from opsconsole.authoring.run import Run, RunState, Stop
 from opsconsole.core.clock import steady
 from opsconsole.core.database import Connection
-from opsconsole.core.humanize import count, duration
+from opsconsole.core.humanize import count, duration, elapsed
 from opsconsole.core.text import safe
 from opsconsole.leader.batch_queue import BatchQueue
 from opsconsole.leader.failure_watch import FailureWatch
@@ -284,7 +284,7 @@ class LiveRun:
             error = self._watch.unreachable.sentence if self._watch.unreachable else None
         counts, started = self._totals.counts, self.run.started_at or at
         seconds = (at - started).total_seconds()
-        summary = f"{counts.ok:,} ok, {counts.failed:,} failed of {counts.planned:,} in {seconds:.1f} s"
+        summary = f"{counts.ok:,} ok, {counts.failed:,} failed of {counts.planned:,} in {elapsed(seconds)}"
         self._totals.log(at, f"{state}: {summary}" + (f"; {error}" if error else ""), force=True)
         self._has_progress = True
         ended = replace(self.run, state=state, ended_at=at, error=error, counts=counts, kinds=self._totals.kinds)

@@ -16,12 +16,21 @@ NAMED = 3
 
 
 def subject(finding: Finding) -> str:
-    """What a finding is about: a job, a service, or a part of this program."""
-    return words(finding.subject) if finding.kind is FindingKind.DEGRADED else finding.subject
+    """What a finding is about, before its sentence: a job, a service, or a task of this program."""
+    if finding.fault is Fault.UNKNOWN:
+        return words(finding.subject)
+    return name(finding.kind, finding.subject)
+
+
+def name(kind: FindingKind, subject: str) -> str:
+    """The subject of a finding or alert before its sentence. A task has a name of any number: `task live runs`."""
+    return f"task {words(subject)}" if kind is FindingKind.DEGRADED else subject
 
 
 def sentence(finding: Finding, now: datetime) -> str:
     """What is wrong, after the subject: `is unreachable: connection refused`."""
+    if finding.message:
+        return finding.message
     match finding.kind:
         case FindingKind.UNREACHABLE:
             return f"is unreachable: {finding.reason}"
@@ -58,8 +67,7 @@ def sentence(finding: Finding, now: datetime) -> str:
             times = count(finding.count, "scheduled time")
             return f"missed {times} in the last 24 hours ({words(finding.reason)})"
         case FindingKind.INCOMPLETE_WINDOWS:
-            states = ", ".join(f"{n} {state}" for state, n in finding.numbers.items())
-            return f"has {count(finding.count, 'incomplete window')} ({states}): {_named(finding)}"
+            return f"has {_incomplete(finding)}: {_named(finding)}"
         case FindingKind.DEGRADED:
             return degraded(finding)
         case FindingKind.SET_ASIDE:
@@ -83,6 +91,14 @@ def degraded(finding: Finding) -> str:
             return f"cannot be read: {finding.reason}"
         case _:
             return f"keeps failing: {finding.reason}"
+
+
+def _incomplete(finding: Finding) -> str:
+    """`2 stale windows`, `3 incomplete windows (1 missing, 2 stale)`."""
+    if len(finding.numbers) == 1:
+        return count(finding.count, f"{next(iter(finding.numbers))} window")
+    states = ", ".join(f"{n} {state}" for state, n in finding.numbers.items())
+    return count(finding.count, "incomplete window") + (f" ({states})" if states else "")
 
 
 def _failure(finding: Finding) -> str:

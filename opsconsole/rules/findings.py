@@ -79,7 +79,8 @@ class Finding:
     message), `fault` what is wrong with that work, `good_until` when the job's last good run ended, `count` how many
     were set aside, failed or missed, `recorded_until` the last scheduled time of `jobs` that is recorded and still to
     come; of incomplete windows, `jobs` are those that the job runs after. `numbers` are further figures that the
-    finding is based on, and `items` the items that it names.
+    finding is based on, and `items` the items that it names. `message` is what is wrong in words, after the subject,
+    where that is all that is known: of what only the leader can judge.
     """
 
     severity: Severity
@@ -95,6 +96,7 @@ class Finding:
     jobs: tuple[str, ...] = ()
     items: tuple[str, ...] = ()
     numbers: Mapping[str, int | float] = field(default_factory=dict)
+    message: str = ""
 
     @property
     def key(self) -> FindingKey:

@@ -112,7 +112,7 @@ def _of_leader(alerts: Iterable[Alert], silences: Sequence[Silence], now: dateti
         if alert.rule not in JUDGED:
             yield Item(
                 alert.rule,
-                alert.subject,
+                finding_text.name(alert.rule, alert.subject),
                 alert.severity,
                 alert.message,
                 alert.since,

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from opsconsole.core.humanize import age, count, local_time
 from opsconsole.core.text import safe
-from opsconsole.rules import runbook
+from opsconsole.rules import finding_text, runbook
 from opsconsole.rules.alerts import Alert, AlertEvent
 
 MAX_TITLE = 160
@@ -38,9 +38,13 @@ def message(
     a few minutes ago.
     """
     where = f"[{environment}] " if environment else ""
-    title = safe(f"{where}{_label(alert, event)}: {alert.subject} {alert.message}", MAX_TITLE)
+    title = safe(f"{where}{_label(alert, event)}: {_subject(alert)} {alert.message}", MAX_TITLE)
     body = "\n".join(safe(line, MAX_LINE) for line in _lines(alert, event, explained, now, again=again))
     return Message(title, body)
+
+
+def _subject(alert: Alert) -> str:
+    return finding_text.name(alert.rule, alert.subject)
 
 
 def _label(alert: Alert, event: AlertEvent) -> str:
@@ -57,7 +61,7 @@ def _label(alert: Alert, event: AlertEvent) -> str:
 
 
 def _lines(alert: Alert, event: AlertEvent, explained: Sequence[Alert], now: datetime, *, again: bool) -> list[str]:
-    lines = [f"{alert.subject} {alert.message}"]
+    lines = [f"{_subject(alert)} {alert.message}"]
     if event is AlertEvent.RESOLVED and alert.resolved_at is not None:
         lines.append(
             f"Resolved at {local_time(alert.resolved_at, 'UTC')}, after {age(alert.resolved_at - alert.since)}."
@@ -68,7 +72,7 @@ def _lines(alert: Alert, event: AlertEvent, explained: Sequence[Alert], now: dat
         lines.append("It had been resolved a few minutes before.")
     if explained:
         lines.append(f"It probably explains {count(len(explained), 'more alert')}:")
-        lines += [f"- {each.subject} {each.message}" for each in explained[:MAX_EXPLAINED]]
+        lines += [f"- {_subject(each)} {each.message}" for each in explained[:MAX_EXPLAINED]]
         if len(explained) > MAX_EXPLAINED:
             lines.append(f"- and {count(len(explained) - MAX_EXPLAINED, 'other')}")
     if alert.run is not None:

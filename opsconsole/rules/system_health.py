@@ -13,6 +13,7 @@ from opsconsole.cache.figures import RedisStats, has_restarted
 from opsconsole.calendar.windows import minutes
 from opsconsole.core.errors import NAMES
 from opsconsole.core.problems import Fault, Problem, Work
+from opsconsole.rules.alerts import Alert
 from opsconsole.rules.findings import CLOCK, LEADER, Finding, FindingKind, Severity
 from opsconsole.rules.leadership import Identity, Lease
 
@@ -33,6 +34,21 @@ LOSSES_COUNTED = minutes(10)
 JUMP_TOLERANCE = timedelta(seconds=60)
 WORKERS = "the workers"
 """The subject of a finding about worker processes."""
+JUDGED_BY_LEADER = frozenset(
+    {
+        FindingKind.LEADER_LOST,
+        FindingKind.WORKER_LOST,
+        FindingKind.CLOCK_JUMP,
+        FindingKind.DISK_NEARLY_FULL,
+        FindingKind.STORE_SIZE,
+        FindingKind.TABLE_GROWTH,
+        FindingKind.UNUSED_INDEX,
+        FindingKind.BLOATED_INDEX,
+        FindingKind.NOTIFICATIONS,
+        FindingKind.CHECK,
+    }
+)
+"""The kinds of findings that only a leader can judge; other processes know them from its alerts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +90,13 @@ def services(records: Iterable[ServiceRecord]) -> Iterator[Finding]:
         elif record.slow_since is not None:
             numbers = {"seconds": round(record.slow_seconds, 3), "limit_seconds": SLOW_SECONDS[record.name]}
             yield Finding(Severity.WARNING, FindingKind.SLOW, record.name, record.slow_since, numbers=numbers)
+
+
+def of_leader(alerts: Iterable[Alert]) -> Iterator[Finding]:
+    """What is wrong according to the open alerts of the leader, of the kinds that no other process can judge."""
+    for alert in alerts:
+        if alert.is_open and alert.rule in JUDGED_BY_LEADER:
+            yield Finding(alert.severity, alert.rule, alert.subject, alert.since, message=alert.message)
 
 
 def store_locked(since: datetime, holder: str, now: datetime) -> Finding:

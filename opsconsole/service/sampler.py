@@ -21,7 +21,15 @@ from opsconsole.core.file_changes import FileChanges
 from opsconsole.core.problems import Work
 from opsconsole.core.supervision import Loop, describe, log_failure
 from opsconsole.rules.findings import Finding, FindingKind, worst_first
-from opsconsole.rules.system_health import RedisRecord, ServiceRecord, degraded, redis_memory, services, store_locked
+from opsconsole.rules.system_health import (
+    RedisRecord,
+    ServiceRecord,
+    degraded,
+    of_leader,
+    redis_memory,
+    services,
+    store_locked,
+)
 from opsconsole.service import parts
 from opsconsole.service.backend import Backend
 from opsconsole.service.parts import Depth
@@ -145,6 +153,7 @@ class Sampler:
         if snapshot.redis.outage is None and snapshot.redis.unknown is None:
             found += redis_memory(self._redis_record)
         found += degraded(problems, unreachable)
+        found += of_leader(card.alert for card in snapshot.alerts)
         return worst_first([*found, *snapshot.leaderless, *snapshot.job_findings, *snapshot.set_aside])
 
     def _check_redis(self, now: datetime) -> RedisView:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from opsconsole.authoring.run import RunState
 from opsconsole.core.humanize import count, duration, relative_time, timestamp, words
 from opsconsole.core.text import safe
-from opsconsole.rules import runbook
+from opsconsole.rules import finding_text, runbook
 from opsconsole.rules.alerts import AlertState
 from opsconsole.rules.findings import FindingKind
 from opsconsole.rules.notifications import DeliveryState
@@ -205,7 +205,8 @@ def _written(environment: str, now: datetime) -> str:
 def _name(card: AlertCard) -> str:
     """The subject of an alert."""
     alert = card.alert
-    return _text(words(alert.subject)) if alert.rule is FindingKind.DEGRADED else _code(alert.subject)
+    name = finding_text.name(alert.rule, alert.subject)
+    return _text(name) if alert.rule is FindingKind.DEGRADED else _code(name)
 
 
 def _code(name: str) -> str:

@@ -105,7 +105,7 @@ def test_check_notes_what_the_leader_cannot_do(cli: RunCli, installation: Instal
     as_text, as_json = cli("check"), cli("check", "--json")
 
     notes = [note for note in as_json.json["notes"] if note.startswith("the leader:")]
-    assert notes == ["the leader: schedule keeps failing: the clock\x1b[2J is broken"]
-    assert "· the leader: schedule keeps failing: the clock" in as_text.out
+    assert notes == ["the leader: task schedule keeps failing: the clock\x1b[2J is broken"]
+    assert "· the leader: task schedule keeps failing: the clock" in as_text.out
     assert "\x1b" not in as_text.out + as_json.out
     assert (as_text.code, as_json.json["ok"]) == (0, True), "it is no problem of this installation"

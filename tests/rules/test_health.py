@@ -15,10 +15,11 @@ from opsconsole.authoring.run import Run, RunState, StopReason, Trigger
 from opsconsole.core.problems import Fault, Problem, Work
 from opsconsole.rules import finding_text
 from opsconsole.rules.admission import WaitReason
+from opsconsole.rules.alerts import Alert
 from opsconsole.rules.backfill import NO_RECORD, WindowState, WindowStatus
 from opsconsole.rules.findings import Finding, FindingKind, Remedy, Severity, worst_first
 from opsconsole.rules.health import JobFacts, JobRules, RepeatedFailures, Unrun, failed_windows, jobs_findings
-from opsconsole.rules.system_health import ServiceRecord, degraded, lasting, services
+from opsconsole.rules.system_health import ServiceRecord, degraded, lasting, of_leader, services
 from opsconsole.rules.window_health import judged
 from tests.rules.ended_runs import JOB, NOW, ago, day, ended, retried
 
@@ -324,6 +325,25 @@ def test_incomplete_windows_are_listed_with_their_states() -> None:
     assert (found.severity, found.kind, found.count) == (Severity.WARNING, FindingKind.INCOMPLETE_WINDOWS, 3)
     assert found.remedy is Remedy.BACKFILL
     assert wording(found) == "has 3 incomplete windows (1 missing, 2 stale): 2025-01-10, 2025-01-11, 2025-01-12"
+    (alike,) = check(replace(WELL, incomplete=incomplete[1:]))
+    assert wording(alike) == "has 2 stale windows: 2025-01-11, 2025-01-12"
+
+
+def test_a_task_has_a_sentence_whatever_the_number_of_its_name() -> None:
+    (found,) = degraded([Problem(Work.WORKERS, Fault.FAILING, NOW, "no memory")], ())
+
+    assert f"{finding_text.subject(found)} {wording(found)}" == "task workers keeps failing: no memory"
+    unread = replace(found, subject=Work.LIVE_RUNS, fault=Fault.UNKNOWN, reason="no such table")
+    assert f"{finding_text.subject(unread)} {wording(unread)}" == "live runs cannot be read: no such table"
+
+
+def test_what_only_the_leader_can_judge_is_found_in_its_open_alerts() -> None:
+    full = Alert(3, FindingKind.CHECK, "exams.queue", Severity.WARNING, ago(hours=1), ago(hours=1), "reports: it grows")
+    others = (replace(full, resolved_at=NOW), replace(full, rule=FindingKind.LATE))
+
+    (found,) = of_leader([full, *others])
+
+    assert (found.key, found.since, wording(found)) == (full.key, full.since, "reports: it grows")
 
 
 # --- services -----------------------------------------------------------------------------------------------------
