@@ -23,7 +23,7 @@ from screens.panels.plan import Plan
 from screens.panels.why import Question as WhyQuestion
 
 NO_FAMILY = "no loaded pack declares a cache family"
-NO_JOB = "no job to {}; name a pack under `packs` in the configuration"
+NO_JOB = "no job to {}; add a pack to jobs.packs in the configuration"
 
 
 def trigger(host: Host, job: str | None) -> None:

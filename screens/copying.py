@@ -13,16 +13,17 @@ from screens.dialogs.export import ExportDialog
 from screens.exports import Copied, Format, Table
 from screens.files import COPY, EXPORTS, write_private
 from screens.host import Host
+from screens.keymap import first_key
 from screens.threads import run_in_thread
 
-NOTHING = "nothing to copy here; choose a row with the arrows or tab first"
-NO_TABLE = "this page has no table; s exports it as a picture"
+NOTHING = "nothing to copy here; choose a row with the arrows or {} first"
+NO_TABLE = "this page has no table; {} exports it as a picture"
 
 
 def copy(host: Host, copied: Copied | None) -> None:
     """Copies a text to the terminal's clipboard and to a file, and reports both."""
     if copied is None or not copied.value:
-        host.show_notice(NOTHING, "warn")
+        host.show_notice(NOTHING.format(first_key("next_panel", host.installation.keys)), "warn")
         return
     value, folder = exports.copied_text(copied), host.installation.data
     host.copy_to_clipboard(value)
@@ -69,7 +70,7 @@ def export(host: Host, name: str, table: Callable[[], Table | None], picture: Ca
         if isinstance(result, OpsconsoleError):
             host.show_notice(result.sentence, "bad")
         elif result is None:
-            host.show_notice(NO_TABLE, "warn")
+            host.show_notice(NO_TABLE.format(first_key("export_svg", host.installation.keys)), "warn")
         else:
             host.show_notice(f"exported to {shown(result)}", "ok")
 

@@ -19,8 +19,8 @@ NAMES = {
     "asterisk": "*",
     "number_sign": "#",
     "escape": "esc",
-    "pageup": "page up",
-    "pagedown": "page down",
+    "pageup": "pgup",
+    "pagedown": "pgdn",
     "shift+tab": "shift tab",
     "up": "↑",
     "down": "↓",
@@ -28,6 +28,7 @@ NAMES = {
     "right": "→",
 }
 """The keys whose names are not what people read."""
+UP_AND_DOWN = NAMES["up"] + NAMES["down"]
 
 
 def bind(action_id: str, action: str, description: str, *, priority: bool = False) -> Binding:
@@ -63,7 +64,11 @@ def key_names(rebound: Mapping[str, str], hidden: Collection[str] = ()) -> dict[
 
 
 def rebound_key(written: str, rebound: Mapping[str, str], ids: frozenset[str]) -> str:
-    """What to show where a footer names a default key: the key that replaces it, if one of `ids` is rebound."""
+    """What to show where a footer names a default key, or the two arrows: the key that replaces it, if one of `ids` is
+    rebound.
+    """
+    if written == UP_AND_DOWN:
+        return "".join(rebound_key(each, rebound, ids) for each in written)
     for action_id in rebound:
         if action_id in ids and written in map(readable, DEFAULTS[action_id]):
             return first_key(action_id, rebound)

@@ -11,6 +11,7 @@ from opsconsole.core.errors import OpsconsoleError, Unavailable
 from opsconsole.service.snapshot import Run
 from screens.dialogs.dialog import Confirm
 from screens.host import Host
+from screens.keymap import first_key
 from screens.panels import questions
 from screens.threads import run_in_thread
 
@@ -95,7 +96,8 @@ class QuitFlow:
 
     def _wait(self, runs: Sequence[Run]) -> None:
         self._runs = tuple(runs)
-        self._host.show_notice("waiting; q asks again", "warn")
+        key = first_key("quit", self._host.installation.keys)
+        self._host.show_notice(f"{key} shows the choices", "warn")
         self.poll()
 
     def _stop(self, runs: Sequence[Run]) -> None:

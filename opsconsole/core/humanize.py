@@ -85,12 +85,14 @@ def short_duration(seconds: float | None) -> str:
 
 
 def rate(per_second: float | None) -> str:
-    """Items per second: `7.4k/s`."""
+    """Items per second: `7.4k/s`; per minute or hour where that is less than one in ten seconds: `2.2/min`."""
     if per_second is None:
         return "-/s"
     if per_second >= 1000:
         return f"{per_second / 1000:.1f}k/s"
-    return f"{per_second:.0f}/s" if per_second >= 10 else f"{per_second:.1f}/s"
+    if per_second >= 0.1 or per_second == 0:
+        return f"{per_second:.0f}/s" if per_second >= 10 else f"{per_second:.1f}/s"
+    return f"{per_second * 60:.1f}/min" if per_second * 60 >= 0.1 else f"{per_second * 3600:.1f}/h"
 
 
 def percent(share: float | None) -> str:

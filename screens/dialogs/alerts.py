@@ -19,7 +19,7 @@ class AcknowledgeDialog(UntilDialog):
     """Asks for how long an alert is acknowledged."""
 
     def __init__(self, host: Host, card: AlertCard) -> None:
-        target = Target(str(card.alert.id), target_of(card.alert), f"alert {card.alert.id}")
+        target = Target(str(card.alert.id), alerts.subject(card), f"alert {card.alert.id}, {alerts.kind(card)}")
         durations, chosen = alerts.ACKNOWLEDGEMENTS, alerts.DEFAULT_ACKNOWLEDGEMENT
         super().__init__(host, "Acknowledge", [target], durations, chosen=chosen)
         self._card = card

@@ -194,10 +194,10 @@ class ClearDialog(TextDialog[Counted]):
 
     def _family_pieces(self) -> tuple[Piece, ...]:
         names, chosen = self._family.choices, self._family.chosen
-        name = text(chosen or clear_panel.ANY_FAMILY, "strong", 40)
+        name, arrows = text(chosen or clear_panel.ANY_FAMILY, "strong", 40), self.keyed("{left}{right}")
         if chosen is None:
-            return (name, Piece(f"  ←→ of {len(names)}, or type a part of its name", "quiet"))
-        return (name, Piece(f"  ←→ {names.index(chosen) + 1} of {len(names)}", "quiet"))
+            return (name, Piece(f"  {arrows} of {len(names)}, or type a part of its name", "quiet"))
+        return (name, Piece(f"  {arrows} {names.index(chosen) + 1} of {len(names)}", "quiet"))
 
     def _result(self) -> list[Line]:
         if self._error:

@@ -100,7 +100,8 @@ class CronDialog(TextDialog[ScheduleRequest]):
         result, height = self._result(times), 1 + times + cron_panel.WARNING_LINES
         cron, zone = self._active == 0, self._active == 1
         typed = self._zone.pieces(24) if zone and self._zone.value else ()
-        hint = Piece("  ←→, or type a part of its name", "quiet") if zone and not typed else Piece("  ")
+        choose = self.keyed("  {left}{right}, or type a part of its name")
+        hint = Piece(choose, "quiet") if zone and not typed else Piece("  ")
         return [
             title_line(self.heading, self.host.snapshot.environment),
             EMPTY,
@@ -144,7 +145,7 @@ class CronDialog(TextDialog[ScheduleRequest]):
         """The command that does the same."""
         shown = [self.host.command_text(command) for command in self.command_lines()]
         key = f"{self.command_key()} " if shown else ""
-        return line(Piece(key, "key"), text(next(iter(shown), "esc goes back"), "quiet", 200))
+        return line(Piece(key, "key"), text(next(iter(shown), self.keyed("{back} goes back")), "quiet", 200))
 
     def _zones_read(self, names: list[str] | OpsconsoleError) -> None:
         if not isinstance(names, OpsconsoleError):

@@ -14,7 +14,7 @@ from textual.screen import ModalScreen
 from opsconsole.service import confirmations
 from screens.command_lines import CommandLine
 from screens.host import Answer, Host
-from screens.keymap import bind, first_key
+from screens.keymap import bind, first_key, key_names
 from screens.panels import command_list
 from screens.panels.questions import CANCEL, Question
 from screens.textual_private import paint_lines
@@ -25,8 +25,8 @@ from screens.widgets.paint import ASCII, COMPONENTS, Lines
 
 WIDTH = 72
 INNER = WIDTH - 6
-HINTS = ("enter selects · esc goes back", "esc goes back", "esc back")
-COMMAND_HINTS = ("enter selects · {} command · esc back", "{} command · esc back", "esc back")
+HINTS = ("{confirm} selects · {back} goes back", "{back} goes back", "{back} back")
+COMMAND_HINTS = ("{confirm} selects · {key} command · {back} back", "{key} command · {back} back", "{back} back")
 NO_COMMAND = "no command line does this"
 
 
@@ -122,6 +122,10 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         """The key that shows the command line, while letters are not typed."""
         return first_key("command", self.host.installation.keys)
 
+    def keyed(self, sentence: str, **values: str) -> str:
+        """A sentence with keys by their ids, such as `{back} goes back`, and other values."""
+        return sentence.format(**key_names(self.host.installation.keys), **values)
+
     def button_line(self) -> Line:
         """The buttons, and a hint about the keys where there is room."""
         pieces: list[Piece] = []
@@ -129,8 +133,8 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
             is_chosen = index == self.button
             pieces += [Piece(f"[ {word} ]", "chosen") if is_chosen else Piece(f"  {word}  "), Piece("   ")]
         room = INNER - width(pieces)
-        key = self.command_key()
-        hints = [hint.format(key) for hint in COMMAND_HINTS] if self.command_lines() else HINTS
+        templates, key = COMMAND_HINTS if self.command_lines() else HINTS, self.command_key()
+        hints = (self.keyed(each, key=key) for each in templates)
         hint = next((hint for hint in hints if len(hint) <= room), "")
         return line(*pieces, Piece(hint, "quiet"))
 

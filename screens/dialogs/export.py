@@ -36,9 +36,9 @@ class ExportDialog(Dialog[Format]):
         return [
             line(Piece("Export", "title")),
             EMPTY,
-            line(Piece("s", "key"), "  this screen as a picture (SVG)"),
-            line(Piece("c", "key"), "  its table as CSV, for a spreadsheet"),
-            line(Piece("j", "key"), "  its table as JSON"),
+            line(Piece(self.keyed("{export_svg}"), "key"), "  this screen as a picture (SVG)"),
+            line(Piece(self.keyed("{export_csv}"), "key"), "  its table as CSV, for a spreadsheet"),
+            line(Piece(self.keyed("{export_json}"), "key"), "  its table as JSON"),
             EMPTY,
             *wrapped([f"A file in {self._folder}, which only you can read."], INNER, "quiet"),
         ]

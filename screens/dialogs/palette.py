@@ -18,6 +18,8 @@ from screens.widgets.text_field import TextField
 ROWS = 12
 LONGEST = 60
 
+HINTS = "{up}{down} choose · {confirm} runs · {key} command · {back} goes back"
+
 
 class PaletteCommand(NamedTuple):
     """A command's name, which is also what is searched, its key, its effect, and the command line that has the same."""
@@ -89,7 +91,7 @@ class Palette(TextDialog[Callable[[], object]]):
 
     def button_line(self) -> Line:
         """The keys, where other dialogs have buttons."""
-        return line(Piece(f"↑↓ choose · enter runs · {self.command_key()} command · esc goes back", "quiet"))
+        return line(Piece(self.keyed(HINTS, key=self.command_key()), "quiet"))
 
     def _matches(self) -> list[PaletteCommand]:
         return matching(self._query.value, self._commands)

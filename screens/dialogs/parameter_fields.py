@@ -31,8 +31,8 @@ class ParameterFields:
         values = {each.name: _value(field) for each, field in zip(self._parameters, self.fields, strict=True)}
         return {name: value for name, value in values.items() if value}
 
-    def lines(self, active: TextField) -> list[Line]:
-        """A line for each field, and one about the field under the cursor."""
+    def lines(self, active: TextField, next_key: str) -> list[Line]:
+        """A line for each field, and one about the field under the cursor; without one, which key leads there."""
         if not self._parameters:
             return []
         shown = [
@@ -40,7 +40,9 @@ class ParameterFields:
             for each, field in zip(self._parameters, self.fields, strict=True)
         ]
         about = next((each for each, field in zip(self._parameters, self.fields, strict=True) if field is active), None)
-        hint = "tab goes to the parameters" if about is None else f"{about.help or about.name}: {about.expected}"
+        hint = (
+            f"{next_key} goes to the parameters" if about is None else f"{about.help or about.name}: {about.expected}"
+        )
         return [*shown, line("  ", text(hint, "quiet", 200))]
 
     def _line(self, parameter: Parameter, field: TextField, *, is_active: bool) -> Line:

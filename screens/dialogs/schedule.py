@@ -44,9 +44,10 @@ class ScheduleDialog(CronDialog):
     def more(self) -> Sequence[Line]:
         """The note, and what enter does."""
         is_active = self.field is self._note
-        hint = "enter changes it from now on; nothing runs at once"
+        hint = self.keyed("{confirm} changes it from now on; nothing runs at once")
         if not self.request[0]:
-            hint = f"enter resets it: {self._card.changed}" if self._card.changed else "type a schedule"
+            resets = f"{self.keyed('{confirm}')} resets it: {self._card.changed}"
+            hint = resets if self._card.changed else "type a schedule"
         return [
             line(
                 Piece("▸" if is_active else " ", "mark"),

@@ -37,6 +37,7 @@ class TriggerRequest(NamedTuple):
 TYPING_SECONDS = 0.15
 """How long no key may be pressed before items are counted again."""
 PREVIEW_LINES = 3
+DATES = "  {left}{right} or type 2026-01-19; empty: the current"
 MORE_THAN_A_DAY = timedelta(days=2)
 """Longer than any local day."""
 
@@ -88,15 +89,19 @@ class TriggerDialog(TextDialog[TriggerRequest]):
     def content(self) -> Sequence[Line]:
         """The choice and its preview."""
         card = self._jobs[self._index]
-        arrows = f"  ↑↓ {self._index + 1} of {len(self._jobs)}" if len(self._jobs) > 1 else ""
+        arrows = f"{self.keyed('  {up}{down}')} {self._index + 1} of {len(self._jobs)}" if len(self._jobs) > 1 else ""
         lines = self._preview_lines()
         return [
             title_line("Trigger a job", self.host.snapshot.environment),
             EMPTY,
             line("Job      ", text(card.name, "strong", 40), Piece(arrows, "quiet")),
             line("         ", text(card.description, "quiet", 120)),
-            line("Date     ", *self._date.pieces(), Piece("  ←→ or type 2026-01-19; empty: the current", "quiet")),
-            *self._params.lines(self.field),
+            line(
+                "Date     ",
+                *self._date.pieces(),
+                Piece(self.keyed(DATES), "quiet"),
+            ),
+            *self._params.lines(self.field, self.keyed("{next_panel}")),
             *[*lines, *[EMPTY] * (PREVIEW_LINES - len(lines))][:PREVIEW_LINES],  # the dialog keeps its height
         ]
 

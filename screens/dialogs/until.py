@@ -107,7 +107,7 @@ class UntilDialog(TextDialog[UntilRequest]):
             EMPTY,
             *self._target_lines(),
             EMPTY,
-            line("For     ", *self._choices(), Piece("  ←→", "quiet")),
+            line("For     ", *self._choices(), Piece(self.keyed("  {left}{right}"), "quiet")),
             line("Ends     ", Piece(self.end(self.request), "strong")),
             line("Note     ", *self._note.pieces(NOTE_CELLS)),
             EMPTY,
@@ -129,7 +129,7 @@ class UntilDialog(TextDialog[UntilRequest]):
         self.repaint()
 
     def _target_lines(self) -> list[Line]:
-        arrows = "  ↑↓" if len(self._targets) > 1 else ""
+        arrows = self.keyed("  {up}{down}") if len(self._targets) > 1 else ""
         names = min(MOST_NAME_CELLS, max(NAME_CELLS, *(len(target.name) for target in self._targets)))
         return [
             line(

@@ -26,8 +26,8 @@ TIME = "0123456789-:+.TZ "
 TIME_LENGTH = 40
 FRAME_ROWS = 6
 """The frame, its padding and the line with the keys."""
-HINTS = "←→ earlier, later · type a time, enter · esc goes back"
-HINTS_WITHOUT_JOB = "esc goes back"
+HINTS = "{left}{right} earlier, later · type a time, {confirm} · {back} goes back"
+HINTS_WITHOUT_JOB = "{back} goes back"
 
 
 class WhyDialog(TextDialog[None]):
@@ -112,7 +112,7 @@ class WhyDialog(TextDialog[None]):
 
     def button_line(self) -> Line:
         """The keys, where other dialogs have buttons."""
-        return (Piece(HINTS if self._question.job is not None else HINTS_WITHOUT_JOB, "quiet"),)
+        return (Piece(self.keyed(HINTS if self._question.job is not None else HINTS_WITHOUT_JOB), "quiet"),)
 
     def _body(self) -> list[Line]:
         lines = why.facts(self._question, INNER)
@@ -122,7 +122,7 @@ class WhyDialog(TextDialog[None]):
         elif self._explanation is not None:
             lines += why.answer(self._explanation, INNER)
         elif self._question.job is not None:
-            lines.append((Piece("looking for the rows", "quiet"),))
+            lines.append((Piece("loading the rows", "quiet"),))
         return lines
 
     def _foot(self, job: str) -> list[Line]:

@@ -24,7 +24,7 @@ from screens.widgets.lines import Drawing, Piece, line
 from screens.widgets.panel import PLAIN, Panel
 from screens.widgets.symbols import Symbol
 
-NO_ALERT = "no alert to {} in this list; tab shows another one"
+NO_ALERT = "no alert to {verb} in this list; {next_panel} shows another one"
 SEGMENTS = tuple(Segment)
 
 
@@ -127,7 +127,7 @@ class AlertsScreen(PollingPage[AlertPage | None], AlertActionsPage):
         """The alert under the cursor."""
         card = self._card()
         if card is None:
-            self.show_notice(NO_ALERT.format(verb))
+            self.show_notice(self.keyed(NO_ALERT, verb=verb))
         return card
 
     def gap(self) -> Gap | None:

@@ -18,7 +18,7 @@ from screens.keymap import bind
 from screens.pages.filtering import FilterPage
 from screens.pages.polling import FAST_SECONDS, SLOW_SECONDS, PollingPage
 from screens.panels import audit, cursor
-from screens.panels.view import View
+from screens.panels.view import View, hint
 from screens.threads import Stepping
 from screens.widgets.lines import Drawing, Piece, line
 from screens.widgets.panel import PLAIN, Panel
@@ -78,8 +78,8 @@ class AuditScreen(FilterPage, PollingPage[AuditPage]):
 
     def _draw_search(self, _view: View, cells: int, _rows: int) -> Drawing:
         errors = self.error_lines()
-        hint = "filter: by asha, clear, refused, last tue, since 2h, or any word"
-        return Drawing(errors or [line(" ", *self.filter.line(cells - 2, hint))])
+        examples = "filter: by asha, clear, refused, last tue, since 2h, or any word"
+        return Drawing(errors or [line(" ", *self.filter.line(cells - 2, examples))])
 
     def _draw_rows(self, view: View, cells: int, rows: int) -> Drawing:
         entries, verified = self._page.entries if self._page is not None else None, self._verified
@@ -89,7 +89,7 @@ class AuditScreen(FilterPage, PollingPage[AuditPage]):
             cells,
             rows,
             self.cursor,
-            filtered=bool(self.filter.value),
+            nothing=self.keyed(audit.NO_MATCH) if self.filter.value else audit.NO_ROW,
             has_failed=bool(self.error_lines()),
         )
         error = verified.error.sentence if verified.error is not None else ""
@@ -98,7 +98,9 @@ class AuditScreen(FilterPage, PollingPage[AuditPage]):
 
     def _draw_entry(self, _view: View, cells: int, rows: int) -> Drawing:
         entry = self._entry()
-        return Drawing(audit.details(entry, cells, rows), line(Piece("Details", "title")), audit.entry_end(entry))
+        none = "unknown" if self.error_lines() else "no row under the cursor"
+        lines = audit.details(entry, cells, rows) if entry is not None else hint(none).lines
+        return Drawing(lines, line(Piece("Details", "title")), audit.entry_end(entry))
 
     def _draw_attached(self, view: View, cells: int, rows: int) -> Drawing:
         lines = audit.attached_rows(view, cells, rows)

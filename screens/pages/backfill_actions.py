@@ -19,8 +19,8 @@ from screens.widgets import symbols
 from screens.widgets.symbols import Symbol
 
 NEWEST = 100
-CHOOSE = "choose a backfill with tab and the arrows first"
-CHOOSE_JOB = "choose a job with tab and the arrows first"
+CHOOSE = "choose a backfill with {next_panel} and the arrows first"
+CHOOSE_JOB = "choose a job with {next_panel} and the arrows first"
 
 
 class BackfillActionsPage(PollingPage[Data], Generic[Data]):
@@ -100,7 +100,7 @@ class BackfillActionsPage(PollingPage[Data], Generic[Data]):
         """Explains why the job ran or did not run for the window, or at its newest scheduled time."""
         job, window = self.job(), self.window()
         if job is None:
-            self.show_notice(CHOOSE_JOB)
+            self.show_notice(self.keyed(CHOOSE_JOB))
         else:
             actions.why(self.host, why.of_window(job, window) if window else why.of_job(self.view(), job))
 
@@ -130,5 +130,5 @@ class BackfillActionsPage(PollingPage[Data], Generic[Data]):
         candidates = [each for each in self.backfills if each.state in states]
         if len(candidates) == 1:
             return candidates[0]
-        self.show_notice(CHOOSE)
+        self.show_notice(self.keyed(CHOOSE))
         return None

@@ -20,7 +20,7 @@ from screens.pages.backfill_actions import NEWEST, BackfillActionsPage
 from screens.pages.calendar import CalendarScreen
 from screens.panels import backfills, calendar, cursor, tables, windows
 from screens.panels.plan import Gap
-from screens.panels.view import Key, View
+from screens.panels.view import Key, View, hint
 from screens.panels.windows import WindowSummary
 from screens.widgets.lines import Drawing, Piece, line
 from screens.widgets.panel import Panel
@@ -95,7 +95,7 @@ class BackfillScreen(BackfillActionsPage[BackfillsData]):
     def _draw_backfills(self, view: View, cells: int, rows: int) -> Drawing:
         title = line(Piece(backfills.title(self.backfills, "UTC"), "title"))
         if self.loaded_at is None:
-            return Drawing([], title)
+            return Drawing(hint("unknown" if self.error_lines() else "loading").lines, title)
         shown = backfills.newest(self.backfills, view.now, cells, rows, cursor=self.cursor, tz="UTC", with_jobs=True)
         return Drawing(shown.lines, title, backfills.end(self.backfills, shown.hidden), shown.rows)
 
@@ -116,6 +116,7 @@ class BackfillScreen(BackfillActionsPage[BackfillsData]):
         before = self._keys()
         self._summaries, self.backfills = data
         self.cursor = cursor.settled(self.cursor, self._keys(), before)
+        self.focus_cursor()
 
     def job(self) -> str | None:
         """The job under the cursor."""
@@ -138,13 +139,13 @@ class BackfillScreen(BackfillActionsPage[BackfillsData]):
 
     def action_move(self, step: int) -> None:
         """Moves the cursor up and down, through both panels."""
-        self.cursor = cursor.moved(self.cursor, self._keys(), step)
-        self.repaint()
+        self.move_to(cursor.moved(self.cursor, self._keys(), step))
 
     def action_panel(self, step: int) -> None:
         """Moves the cursor to the jobs, or to the backfills."""
-        self.cursor = cursor.next_panel(self.cursor, self._keys(), step)
-        self.repaint()
+        self.move_to(cursor.next_panel(self.cursor, self._keys(), step))
+        if self.maximized is not None and self.focused is not None:
+            self.maximize(self.focused, container=False)
 
     def action_open(self) -> None:
         """Opens the calendar of the job, or the page of the backfill."""

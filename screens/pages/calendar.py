@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
+from textual.app import ComposeResult
 from textual.binding import BindingType
 
-from opsconsole.core import humanize
 from opsconsole.rules.backfill import WindowStatus
 from opsconsole.rules.backfill_status import Backfill
 from opsconsole.rules.findings import FindingKind
@@ -18,19 +18,19 @@ from screens.exports import Table
 from screens.host import Host
 from screens.keymap import bind
 from screens.pages.backfill import BackfillPage
-from screens.pages.backfill_actions import NEWEST, BackfillActionsPage
-from screens.pages.planning import Planning
-from screens.pages.selection import WindowSelection
+from screens.pages.backfill_actions import NEWEST
+from screens.pages.marking import MarkingPage
 from screens.panels import backfills, calendar, cursor, health, plan as plan_panel, tables
-from screens.panels.calendar import DateRange, Sheet
-from screens.panels.plan import Draft, Gap
-from screens.panels.view import View
-from screens.widgets.lines import Line
+from screens.panels.calendar import Sheet
+from screens.panels.plan import Gap
+from screens.panels.view import Key, View, hint
+from screens.widgets.area import Area
+from screens.widgets.lines import Drawing, Piece, line
+from screens.widgets.panel import Panel
 
 if TYPE_CHECKING:
     from opsconsole.service.backfills import WindowedJob
 
-LEAST_LIST = 3
 PLANNING_SECONDS = 0.5
 
 
@@ -42,7 +42,7 @@ class CalendarData(NamedTuple):
     backfills: Sequence[Backfill]
 
 
-class CalendarScreen(BackfillActionsPage[CalendarData]):
+class CalendarScreen(MarkingPage[CalendarData]):
     """Keys move over the windows of one job; [ and ] go to another job."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -56,23 +56,12 @@ class CalendarScreen(BackfillActionsPage[CalendarData]):
         bind("previous_panel", "panel", "calendar or backfills"),
         bind("previous_job", "job(-1)", "previous job"),
         bind("next_job", "job(1)", "next job"),
-        bind("mark", "mark", "mark: from, then to"),
-        bind("only", "only", "only missing, stale, failed, or all"),
-        bind("order", "order", "newest or oldest first"),
-        bind("at_once", "at_once", "windows at once"),
-        bind("add", "add", "include jobs that run after it"),
         bind("plan", "plan", "plan, start, or open"),
     ]
 
     def __init__(self, host: Host, calendars: Sequence[WindowedJob], job: str, gap: Gap | None = None) -> None:
-        super().__init__(host)
-        self._all = calendars
-        self._jobs = [each for each in calendars if not each.newest_only]
-        self._shown = next(each for each in self._jobs if each.job == job)
-        self._cursor_date: date | None = None
-        self._selection = WindowSelection()
+        super().__init__(host, calendars, job)
         self._windows: dict[date, WindowStatus] = {}
-        self.planning = Planning(self)
         self._gap = gap
 
     def on_mount(self) -> None:
@@ -83,6 +72,7 @@ class CalendarScreen(BackfillActionsPage[CalendarData]):
             for day in self._gap.range:
                 self._selection.mark(day)
             self.planning.advance(self._draft(), self._selection.clear)
+        self.move_to(self._calendar_row(self._date))
 
     def wheel_action(self, step: int) -> str:
         """Moves the cursor down or up."""
@@ -119,29 +109,45 @@ class CalendarScreen(BackfillActionsPage[CalendarData]):
             ("?", "help"),
         )
 
-    def content(self, view: View, cells: int, rows: int) -> list[Line]:
+    def panels(self) -> ComposeResult:
         """The calendar, the plan and the backfills."""
+        grid = Panel(self._draw_calendar, id=calendar.PANEL, row_at=self._row_at)
+        grid.need(calendar.rows_of(self._shown.unit))
+        yield grid
+        with Area(id="parts"):
+            yield Panel(self._draw_plan, id="plan", focusable=False)
+            yield Panel(self._draw_backfills, id=backfills.PANEL)
+
+    def _draw_calendar(self, view: View, cells: int, rows: int) -> Drawing:
         sheet = self._sheet()
-        errors = self.error_lines()
         lines = [
-            calendar.headline(sheet, self._shown.tz, cells, manual=self._shown.manual),
             *calendar.grid(sheet, cells),
             calendar.legend(cells),
-            *(errors or [calendar.cursor_line(sheet, view.now, cells)]),
+            *(self.error_lines() or [calendar.cursor_line(sheet, view.now, cells)]),
         ]
-        lines += self._plan_lines(cells, rows - len(lines) - LEAST_LIST)
-        room = rows - len(lines) - 1
-        return [
-            *lines,
-            *backfills.panel(
-                self.backfills,
-                view.now,
-                cells,
-                room,
-                cursor=self.cursor,
-                tz=view.shown_zone(self._shown.tz),
-            ),
-        ]
+        heading = calendar.heading(sheet, self._shown.tz, cells, manual=self._shown.manual)
+        return Drawing(lines[:rows], *heading, [self._calendar_row(self._date)])
+
+    def _draw_plan(self, view: View, cells: int, rows: int) -> Drawing:
+        selection = self._selection
+        return self.planning.drawing(view, cells, rows) or plan_panel.mark_lines(
+            self._draft(),
+            self._shown,
+            self._windows,
+            self._followers(),
+            cells,
+            view.keys,
+            is_marked=selection.is_marked,
+            is_open=selection.is_open,
+        )
+
+    def _draw_backfills(self, view: View, cells: int, rows: int) -> Drawing:
+        tz = view.shown_zone(self._shown.tz)
+        title = line(Piece(backfills.title(self.backfills, tz), "title"))
+        if self.loaded_at is None:
+            return Drawing(hint("unknown" if self.error_lines() else "loading").lines, title)
+        shown = backfills.newest(self.backfills, view.now, cells, rows, cursor=self.cursor, tz=tz, with_jobs=False)
+        return Drawing(shown.lines, title, backfills.end(self.backfills, shown.hidden), shown.rows)
 
     def load(self) -> CalendarData:
         """The windows on the page of the calendar, and the backfills."""
@@ -159,8 +165,8 @@ class CalendarScreen(BackfillActionsPage[CalendarData]):
             return
         self.backfills = data.backfills
         self._windows |= calendar.by_date(data.windows)
-        if self.chosen() is None:
-            self.cursor = None
+        if self._is_in_list and self.chosen() is None:
+            self.move_to(self._calendar_row(self._date))
 
     def job(self) -> str | None:
         """The job of the calendar."""
@@ -178,10 +184,8 @@ class CalendarScreen(BackfillActionsPage[CalendarData]):
 
     def action_move(self, across: int, down: int) -> None:
         """Moves over the windows, or over the backfills."""
-        if self.cursor is not None:
-            rows = [backfills.key(each) for each in self.backfills]
-            self.cursor = cursor.moved(self.cursor, rows, down)
-            self.repaint()
+        if self._is_in_list:
+            self.move_to(cursor.moved(self.cursor, [backfills.key(each) for each in self.backfills], down))
         else:
             self._go(calendar.moved(self._shown.unit, self._date, across, down, self._newest()))
 
@@ -191,11 +195,18 @@ class CalendarScreen(BackfillActionsPage[CalendarData]):
 
     def action_panel(self) -> None:
         """Moves between the calendar and the backfills."""
-        in_list = self.cursor is not None or not self.backfills
         if not self.backfills:
             self.show_notice(f"{self._shown.job} has no backfill yet")
-        self.cursor = None if in_list else backfills.key(self.backfills[0])
-        self.repaint()
+        in_calendar = self._is_in_list or not self.backfills
+        self.move_to(self._calendar_row(self._date) if in_calendar else backfills.key(self.backfills[0]))
+        if self.maximized is not None and self.focused is not None:
+            self.maximize(self.focused, container=False)
+
+    def move_to(self, row: Key | None) -> None:
+        """Moves the cursor to a window of the calendar, or to a backfill."""
+        super().move_to(row)
+        if row is not None and row[0] == calendar.PANEL:
+            self._go(date.fromisoformat(row[1]))
 
     def action_job(self, step: int) -> None:
         """Shows the calendar of another job, with nothing marked."""
@@ -203,10 +214,10 @@ class CalendarScreen(BackfillActionsPage[CalendarData]):
         self._shown = self._jobs[(index + step) % len(self._jobs)]
         self.planning.drop()
         self._selection.clear()
-        self._windows, self.backfills, self.cursor = {}, (), None
-        self._cursor_date = min(calendar.date_of_window(self._shown.unit, day), self._newest())
+        self._windows, self.backfills = {}, ()
+        self.query_one(f"#{calendar.PANEL}", Panel).need(calendar.rows_of(self._shown.unit))
+        self.move_to(self._calendar_row(min(calendar.date_of_window(self._shown.unit, day), self._newest())))
         self.host.service.set_screen(self.presence_name())
-        self.repaint()
         self.reload()
 
     def action_back(self) -> None:
@@ -215,47 +226,11 @@ class CalendarScreen(BackfillActionsPage[CalendarData]):
             self.planning.drop()
         elif self._selection.is_marked:
             self._selection.unmark()
-        elif self.cursor is not None:
-            self.cursor = None
+        elif self._is_in_list:
+            self.move_to(self._calendar_row(self._date))
         else:
             self.dismiss(None)
             return
-        self.repaint()
-
-    # --- marking ------------------------------------------------------------------------------------------------
-
-    def action_mark(self) -> None:
-        """Marks the start of a range, then its end, then a new one."""
-        self.planning.drop()
-        self._selection.mark(self._date)
-        self.cursor = None
-        self.repaint()
-
-    def action_only(self) -> None:
-        """Selects the next kind of window."""
-        self.planning.drop()
-        self._selection.next_only()
-        self.repaint()
-
-    def action_order(self) -> None:
-        """Runs the newest or the oldest windows first."""
-        self.planning.drop()
-        self._selection.other_order()
-        self.repaint()
-
-    def action_at_once(self) -> None:
-        """Changes how many windows run at once."""
-        self.planning.drop()
-        self._selection.next_at_once()
-        self.repaint()
-
-    def action_add(self) -> None:
-        """Includes the jobs that run after this one, or leaves them out again."""
-        if not self._followers():
-            self.show_notice(f"no job that can be backfilled runs after {self._shown.job}")
-            return
-        self.planning.drop()
-        self._selection.with_followers = not self._selection.with_followers
         self.repaint()
 
     def command_lines(self) -> Sequence[CommandLine]:
@@ -274,26 +249,17 @@ class CalendarScreen(BackfillActionsPage[CalendarData]):
         else:
             self.planning.advance(self._draft(), self._selection.clear)
 
-    def _plan_lines(self, cells: int, rows: int) -> list[Line]:
-        lines = self.planning.lines(cells, rows)
-        if lines is not None:
-            return lines
-        return plan_panel.mark_lines(
-            self._draft(),
-            self._shown,
-            self._windows,
-            self._followers(),
-            cells,
-            is_marked=self._selection.is_marked,
-            is_open=self._selection.is_open,
-        )
-
     # --- state --------------------------------------------------------------------------------------------------
 
     @property
-    def _date(self) -> date:
-        """The date under the cursor: the newest window until it is moved."""
-        return self._cursor_date or self._newest()
+    def _is_in_list(self) -> bool:
+        """Whether the cursor is on a backfill instead of the calendar."""
+        return self.cursor is not None and self.cursor[0] == backfills.PANEL
+
+    def _row_at(self, x: int, y: int, cells: int) -> Key | None:
+        """The window under the mouse."""
+        day = calendar.date_at(self._sheet(), cells, x, y)
+        return self._calendar_row(day) if day is not None else None
 
     def _go(self, day: date) -> None:
         before = calendar.page(self._shown.unit, self._date, self._newest())
@@ -302,21 +268,8 @@ class CalendarScreen(BackfillActionsPage[CalendarData]):
         if calendar.page(self._shown.unit, day, self._newest()) != before:
             self.reload()
 
-    def _newest(self) -> date:
-        """The date of the newest window that has started."""
-        today = self.host.now().astimezone(humanize.zone(self._shown.tz)).date()
-        return calendar.date_of_window(self._shown.unit, today)
-
-    def _followers(self) -> tuple[str, ...]:
-        return plan_panel.followers(self._shown.job, self._all)
-
-    def _draft(self) -> Draft:
-        selection, day = self._selection, self._date
-        jobs = (self._shown.job, *(self._followers() if selection.with_followers else ()))
-        return Draft(jobs, selection.range(day) or DateRange(day, day), selection.only, selection.order)
-
     def _sheet(self) -> Sheet:
         shown = calendar.page(self._shown.unit, self._date, self._newest())
         windows = {day: each for day, each in self._windows.items() if day in shown}
         job, marked = self._shown, self._selection.range(self._date)
-        return Sheet(job.job, job.unit, shown, windows, self._date, marked, is_active=self.cursor is None)
+        return Sheet(job.job, job.unit, shown, windows, self._date, marked, is_active=not self._is_in_list)

@@ -40,6 +40,7 @@ from screens.panels.why import Question
 from screens.widgets.lines import Drawing
 from screens.widgets.panel import Panel
 
+CHOOSE_PROBLEM = "choose a problem to {verb} with the arrows or {next_panel} first"
 USUAL_JOBS = 18
 """The first frame has room for this many jobs, so that the panels stay where they are when the jobs arrive."""
 
@@ -210,7 +211,7 @@ class Dashboard(QuietPage, AlertActionsPage):
         """The alert of the finding under the cursor."""
         finding = self._finding()
         if finding is None:
-            self.show_notice(f"choose a problem to {verb} with the arrows or tab first")
+            self.show_notice(self.keyed(CHOOSE_PROBLEM, verb=verb))
             return None
         card = self.selected_alert()
         if card is None:
@@ -281,7 +282,7 @@ class Dashboard(QuietPage, AlertActionsPage):
 
     def _job_or_choose(self, message: str) -> str:
         job = self.job()
-        return f"{job} {message}" if job else CHOOSE
+        return f"{job} {message}" if job else self.keyed(CHOOSE)
 
     def _finding(self) -> Finding | None:
         """The finding of the row; on a job's row, the worst one about it."""
@@ -303,7 +304,7 @@ class Dashboard(QuietPage, AlertActionsPage):
         live = view.active_run(job)
         if active and live is not None:
             return live.id
-        if finding is not None and finding.run is not None:
+        if finding is not None and finding.run is not None and not active:
             return finding.run.id
         run = live if active else view.newest_run(job)
         return run.id if run else None

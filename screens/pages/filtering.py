@@ -9,7 +9,7 @@ from textual.binding import BindingType
 from textual.timer import Timer
 
 from screens.host import Host
-from screens.keymap import bind
+from screens.keymap import bind, first_key
 from screens.pages.page import Page
 from screens.widgets.contained import contained
 from screens.widgets.filter import FilterField
@@ -32,6 +32,7 @@ class FilterPage(Page):
     def __init__(self, host: Host) -> None:
         super().__init__(host)
         self.filter = FilterField()
+        self.filter.key = first_key("filter", host.installation.keys)
         self.applied = ""
         self._pause: Timer | None = None
 

@@ -30,7 +30,7 @@ SEGMENTS = tuple(Segment)
 FILTER_CELLS = 24
 FRAME_CELLS = 8
 """What the border takes of the line with the segments and the filter."""
-NO_JOB = "no job to {} in this list; tab shows another one"
+NO_JOB = "no job to {verb} in this list; {next_panel} shows another one"
 
 
 class JobsScreen(FilterPage, PollingPage["JobPage | None"], RunActionsPage):
@@ -116,7 +116,7 @@ class JobsScreen(FilterPage, PollingPage["JobPage | None"], RunActionsPage):
         """The newest run of the job, or its active one to cancel."""
         job = self.job()
         if job is None:
-            self.show_notice(NO_JOB.format(verb))
+            self.show_notice(self.keyed(NO_JOB, verb=verb))
             return None
         view = self.view()
         run = view.active_run(job) if verb == "cancel" else view.newest_run(job)
@@ -147,7 +147,7 @@ class JobsScreen(FilterPage, PollingPage["JobPage | None"], RunActionsPage):
         """Opens the runs of the job."""
         job = self.job()
         if job is None:
-            self.show_notice(NO_JOB.format("open"))
+            self.show_notice(self.keyed(NO_JOB, verb="open"))
         elif self.view().newest_run(job) is None:
             self.show_notice(self.view().hint(f"{job} has not run yet", "trigger", "triggers it"))
         else:
@@ -171,7 +171,7 @@ class JobsScreen(FilterPage, PollingPage["JobPage | None"], RunActionsPage):
     def _draw_list(self, view: View, cells: int, rows: int) -> Drawing:
         found, errors = worst_first(view), self.error_lines()
         listed, room = jobs.listed(found, self.segment, self._query), rows - len(errors) - 1
-        lines, keys, hidden = jobs.rows(view, listed, cells, room, jobs.nothing(self.segment, self._query))
+        lines, keys, hidden = jobs.rows(view, listed, cells, room, jobs.nothing(view, self.segment, self._query))
         query = self.filter.line(FILTER_CELLS)
         title = jobs.title(found, self.segment, cells - width(query) - FRAME_CELLS)
         before = [*errors, jobs.columns(cells)]

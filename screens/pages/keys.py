@@ -9,7 +9,7 @@ from typing import NamedTuple
 from screens import actions, alert_actions, command_lines
 from screens.dialogs.palette import PaletteCommand
 from screens.keymap import readable
-from screens.pages.page import CHANGES, Page
+from screens.pages.page import CHANGES, MAXIMISE, Page
 from screens.pages.wall import WallScreen
 from screens.panels import alerts, pauses, questions, why
 
@@ -70,7 +70,7 @@ def commands_of(page: Page) -> list[PaletteCommand]:
         commands.append(PaletteCommand(f"theme: {theme}", "", partial(host.choose_theme, theme)))
     if host.service.read_only:
         commands = [each for each in commands if each.command is None or each.command.action not in CHANGES]
-    return sorted(commands, key=lambda command: command.name == "quit")
+    return sorted(commands, key=lambda command: (command.name == "quit", command.name == MAXIMISE))
 
 
 def _of_snapshot(page: Page) -> Iterator[PaletteCommand]:

@@ -38,6 +38,7 @@ HEIGHTS = ((0, "-low"), (30, "-tall"), (50, "-high"))
 """From how many columns and rows on a page has which class."""
 FOOTER_KEYS = 9
 HELP = "help"
+MAXIMISE = "one panel, or all"
 """The word of the key that shows all keys."""
 FRESH_SECONDS = 0.9
 CHANGES = ("trigger", "cancel", "retry", "pause", "resume", "acknowledge", "silence", "clear", "schedule")
@@ -54,7 +55,7 @@ class Page(Screen[None]):
     AUTO_FOCUS = ""
     ALLOW_IN_MAXIMIZED_VIEW = "#head, #foot"
     _keeps_its_cells = False
-    BINDINGS: ClassVar[list[BindingType]] = [bind("maximise", "maximise", "one panel, or all")]
+    BINDINGS: ClassVar[list[BindingType]] = [bind("maximise", "maximise", MAXIMISE)]
     FOOTER: ClassVar[tuple[tuple[str, str], ...]] = ()
     COMPONENT_CLASSES: ClassVar[set[str]] = set(COMPONENTS)
 
@@ -129,6 +130,10 @@ class Page(Screen[None]):
         return View(
             host.snapshot, host.now(), self.cursor, host.service.read_only, host.in_utc, host.step, self._key_names()
         )
+
+    def keyed(self, sentence: str, **values: str) -> str:
+        """A sentence with keys by their ids, such as `{back} clears it`, and other values."""
+        return sentence.format(**self._key_names(), **values)
 
     def show(self, snapshot: Snapshot) -> None:
         """Called when a new Snapshot has arrived."""

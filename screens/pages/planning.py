@@ -9,8 +9,9 @@ from screens import actions
 from screens.pages.page import Page
 from screens.panels import plan as plan_panel
 from screens.panels.plan import Draft, Plan, PlanProgress
+from screens.panels.view import View
 from screens.threads import run_in_thread
-from screens.widgets.lines import Line
+from screens.widgets.lines import Drawing
 
 
 class _Dropped(OpsconsoleError):
@@ -45,24 +46,25 @@ class Planning:
     def advance(self, draft: Draft, on_applied: Callable[[], None]) -> None:
         """Creates a plan; once there is one, asks for confirmation and applies it."""
         if self.draft is not None:
-            self._page.show_notice("the plan is being created; esc discards it")
+            keys = self._page.view().keys
+            self._page.show_notice(f"the plan is being created; {keys['back']} discards it")
         elif self.plan is None:
             self._create(draft)
         elif self.is_requested:
             self._page.show_notice(f"backfill {self.plan.backfill.id} is already requested", "warn")
         elif not self.plan.backfill.to_run:
-            self._page.show_notice("nothing to run; m selects other windows", "warn")
+            self._page.show_notice(f"nothing to run; {self._page.view().keys['only']} selects other windows", "warn")
         else:
             self._apply(self.plan, on_applied)
 
-    def lines(self, cells: int, rows: int) -> list[Line] | None:
+    def drawing(self, view: View, cells: int, rows: int) -> Drawing | None:
         """The plan, its progress or its error; None when there is none of them."""
         if self.draft is not None:
-            return plan_panel.progress_lines(self.draft, self.progress, cells)
+            return plan_panel.progress_lines(self.draft, self.progress, cells, view.keys)
         if self.error:
-            return plan_panel.error_lines(self.error, cells, rows)
+            return plan_panel.error_lines(self.error, cells, rows, view.keys)
         if self.plan is not None:
-            return plan_panel.plan_lines(self.plan, cells, rows, is_requested=self.is_requested)
+            return plan_panel.plan_lines(self.plan, cells, rows, view.keys, is_requested=self.is_requested)
         return None
 
     def _refuse(self, message: str) -> None:

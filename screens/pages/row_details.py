@@ -38,7 +38,7 @@ class RowDetails:
         status = job_status.of(view, job or "")
         if status is None:
             lines = health.details(view, finding, cells) if finding is not None else []
-            choose = line("   ", Piece("choose a row with the arrows or tab", "quiet"))
+            choose = line("   ", Piece(f"choose a row with the arrows or {view.keys['next_panel']}", "quiet"))
             return Drawing(lines or [choose], line(Piece("Details", "title")))
         lines = job_detail.rows(view, status, self._job.get(status.card.name), cells, rows)
         return Drawing(lines, job_detail.title(status.card), job_detail.end(status.card))

@@ -28,7 +28,7 @@ from screens.pages.run_actions import RunActionsPage
 from screens.panels import run as run_panel, run_failures, run_grid, run_log, why
 from screens.panels.run_failures import Items
 from screens.panels.run_log import Log
-from screens.panels.view import View
+from screens.panels.view import View, hint
 from screens.panels.why import Question
 from screens.widgets.area import Area
 from screens.widgets.contained import contained
@@ -167,25 +167,31 @@ class RunScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
         progress = self._live() or Progress(run, view.zone_of(run.job), None, None)
         return [*run_panel.header(progress, view.now, cells), *errors]
 
+    def _not_loaded(self, title: str) -> Drawing:
+        status = hint("unknown" if self.error_lines() else "loading")
+        return Drawing(status.lines, line(Piece(title, "title")))
+
     def _draw_batches(self, _view: View, cells: int, rows: int) -> Drawing:
         page = self._data
         if page is None:
-            return Drawing((), line(Piece("Batches", "title")))
+            return self._not_loaded("Batches")
         return Drawing(run_grid.rows(page, cells, rows), run_grid.title(page, cells, rows), run_grid.legend(page))
 
-    def _draw_failures(self, _view: View, cells: int, rows: int) -> Drawing:
+    def _draw_failures(self, view: View, cells: int, rows: int) -> Drawing:
         page = self._data
         if page is None:
-            return Drawing((), line(Piece("Failures", "title")))
+            return self._not_loaded("Failures")
         lines = run_failures.rows(page, self._failed.items, cells, rows)
-        return Drawing(lines, run_failures.title(page), run_failures.end(page, self._failed.items, rows))
+        return Drawing(lines, run_failures.title(page), run_failures.end(page, self._failed.items, rows, view.keys))
 
-    def _draw_log(self, _view: View, cells: int, rows: int) -> Drawing:
+    def _draw_log(self, view: View, cells: int, rows: int) -> Drawing:
         if self._data is None:
-            return Drawing((), line(Piece("Log", "title")))
+            return self._not_loaded("Log")
         log = self._log()
         query = self.filter.line(min(FILTER_CELLS, cells // 3), "search")
-        return Drawing(run_log.rows(log, cells, rows), line(Piece("Log", "title")), run_log.end(log, query, rows))
+        return Drawing(
+            run_log.rows(log, cells, rows), line(Piece("Log", "title")), run_log.end(log, query, rows, view.keys)
+        )
 
     # --- loading ------------------------------------------------------------------------------------------------
 
@@ -230,8 +236,9 @@ class RunScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
         return run
 
     def run_number(self, *, active: bool = False) -> int | None:
-        """This run."""
-        return self.number
+        """This run; with `active`, unless it has ended."""
+        run = self._run()
+        return None if active and run is not None and run.state not in OPEN else self.number
 
     def command_lines(self) -> Sequence[CommandLine]:
         """The commands for the run and its job, and for its log and its failed items."""
@@ -289,9 +296,8 @@ class RunScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
         run = page.progress.run
         is_open = run.state in OPEN
         dropped = 0 if is_open or self._has_more_lines else max(0, run.log_lines - len(self._lines))
-        return Log(
-            self._lines, self.view().zone_of(run.job), is_open, self.filter.value.strip(), self._held_at, dropped
-        )
+        tz, query = self.view().zone_of(run.job), self.filter.value.strip()
+        return Log(self._lines, tz, is_open, query, self._held_at, dropped, run.job)
 
     def _run(self) -> Run | None:
         return self._data.progress.run if self._data else self.view().find_run(self.number)

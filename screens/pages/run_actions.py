@@ -17,7 +17,7 @@ from screens.panels import pauses, why
 from screens.panels.plan import Gap
 from screens.panels.why import Question
 
-CHOOSE = "choose a row with the arrows or tab first"
+CHOOSE = "choose a row with the arrows or {next_panel} first"
 
 
 class RunActionsPage(Page):
@@ -88,7 +88,7 @@ class RunActionsPage(Page):
         """Explains why the job ran or did not run."""
         question = self.why_question()
         if question is None:
-            self.show_notice(CHOOSE)
+            self.show_notice(self.keyed(CHOOSE))
         else:
             actions.why(self.host, question)
 
@@ -116,7 +116,7 @@ class RunActionsPage(Page):
         """Pauses the job, its pack, or all jobs."""
         job = self.job()
         if job is None:
-            self.show_notice(CHOOSE)
+            self.show_notice(self.keyed(CHOOSE))
         else:
             actions.pause(self.host, job)
 
@@ -126,7 +126,7 @@ class RunActionsPage(Page):
         if job is None and pauses.of_all(self.host.snapshot.pauses, self.host.now()):
             job = pauses.ALL
         if job is None:
-            self.show_notice(CHOOSE)
+            self.show_notice(self.keyed(CHOOSE))
         else:
             actions.resume(self.host, job)
 

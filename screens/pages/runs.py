@@ -26,13 +26,13 @@ from screens.pages.polling import FAST_SECONDS, PollingPage
 from screens.pages.run_actions import RunActionsPage
 from screens.panels import cursor, run_detail, runs, why
 from screens.panels.runs import Listed
-from screens.panels.view import Key, View
+from screens.panels.view import Key, View, hint
 from screens.panels.why import Question
 from screens.widgets.lines import Drawing
 from screens.widgets.panel import PLAIN, Panel
 
 SEGMENTS = tuple(Segment)
-NO_RUN = "no run to {} in this list; tab shows another one"
+NO_RUN = "no run to {verb} in this list; {next_panel} shows another one"
 STEP = 10
 FILTER_CELLS = 40
 MAX_EXPORTED = 10_000
@@ -123,7 +123,8 @@ class RunsScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
 
     def _draw_head(self, view: View, cells: int, _rows: int) -> Drawing:
         query = self.filter.line(min(FILTER_CELLS, cells // 3), "job, date, by name" if cells > 100 else "filter")
-        return Drawing([runs.header(view, self.segment, query, self._listed, cells)])
+        is_filtered = self.filter.is_open or bool(self.filter.value)
+        return Drawing([runs.header(view, self.segment, query, self._listed, cells, is_filtered=is_filtered)])
 
     def _draw_list(self, view: View, cells: int, rows: int) -> Drawing:
         errors = self.error_lines()
@@ -135,7 +136,7 @@ class RunsScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
     def _draw_detail(self, view: View, cells: int, rows: int) -> Drawing:
         run = self._run()
         if run is None:
-            return Drawing(())
+            return Drawing(hint("unknown" if self.error_lines() else "no run under the cursor").lines)
         page = self._page if self._page is not None and self._page.progress.run.id == run.id else None
         lines = run_detail.rows(view, page, cells, rows, is_gone=run.id == self._missing)
         return Drawing(lines, run_detail.title(view, run, cells), run_detail.end(view, run))
@@ -262,7 +263,7 @@ class RunsScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
         """The run under the cursor."""
         run = self._run()
         if run is None:
-            self.show_notice(NO_RUN.format(verb))
+            self.show_notice(self.keyed(NO_RUN, verb=verb))
         return run
 
     def why_question(self) -> Question | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from opsconsole.core import humanize
 from opsconsole.rules import runbook
-from opsconsole.rules.findings import Remedy
+from opsconsole.rules.findings import ENDED, Remedy
 from opsconsole.rules.notifications import DeliveryState
 from opsconsole.service.snapshot import Alert, AlertCard, AlertPage, Notification
 from screens.panels import alerts, fixes
@@ -24,14 +24,14 @@ RECENT = timedelta(days=30)
 EFFECTS = {
     Remedy.TRIGGER: "triggers the job",
     Remedy.RETRY: "retries what failed",
-    Remedy.BACKFILL: "opens the calendar with a plan, enter starts it",
+    Remedy.BACKFILL: "opens the calendar with a plan",
 }
 """The effect of the key that fixes it."""
 SENT = {
     DeliveryState.SENT: Piece("✓", "ok"),
     DeliveryState.DUE: Piece("waiting", "warn"),
     DeliveryState.GIVEN_UP: Piece("✗ given up", "bad"),
-    DeliveryState.DROPPED: Piece("- its channel is gone", "quiet"),
+    DeliveryState.DROPPED: Piece("- its channel was removed", "quiet"),
 }
 UNREADABLE = "what was sent and what happened before cannot be read now"
 NOTHING_SENT = "nothing was sent"
@@ -110,13 +110,19 @@ def _since(alert: Alert, now: datetime) -> Iterator[Piece]:
 def _evidence(evidence: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     numbers = evidence.get("numbers")
     if isinstance(numbers, Mapping) and numbers:
-        figures = [f"{humanize.words(str(name))} {value:g}" for name, value in numbers.items() if _is_number(value)]
+        shown = {humanize.words(str(name)): value for name, value in numbers.items() if name != ENDED}
+        figures = [f"{name} {_figure(value)}" for name, value in shown.items() if _is_number(value)]
         yield "figures", " · ".join(figures)
     for name in ("items", "jobs"):
         values = evidence.get(name)
         if isinstance(values, list) and values:
             more = f" and {len(values) - MAX_ITEMS} more" if len(values) > MAX_ITEMS else ""
             yield name, " ".join(str(each) for each in values[:MAX_ITEMS]) + more
+
+
+def _figure(value: float) -> str:
+    """A number as people read it: whole, or with three digits."""
+    return f"{value:,.0f}" if value == int(value) or abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _sent(sent: Sequence[Notification], now: datetime, cells: int) -> Iterator[Line]:

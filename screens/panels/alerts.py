@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from opsconsole.core import humanize
-from opsconsole.rules.alerts import AlertState, target_of
+from opsconsole.rules import finding_text
+from opsconsole.rules.alerts import AlertState
 from opsconsole.rules.findings import FindingKind
 from opsconsole.service.snapshot import AlertCard, Silence, Snapshot, Work
 from screens import command_lines
@@ -83,7 +84,7 @@ def header(view: View, segment: Segment, cells: int) -> Line:
     for each in Segment:
         words = f"{each} {count(cards, each)}"
         pieces += [Piece(f"[{words}]", "chosen") if each is segment else Piece(f" {words} ", "quiet"), Piece(" ")]
-    return ends(tuple(pieces), line(*stale(view), " "), cells)
+    return ends(tuple(pieces), line("  ", *stale(view), " "), cells)
 
 
 def title(cells: int) -> Line:
@@ -108,7 +109,7 @@ def rows(view: View, segment: Segment, cells: int, room: int) -> Fitted:
 def nothing(segment: Segment) -> str:
     """What an empty segment shows."""
     if segment is Segment.ALL:
-        return "no alerts: nothing is wrong, and nothing was in the last 24 hours"
+        return "no alerts: none is open, and none was resolved in the last 24 hours"
     if segment is Segment.RESOLVED:
         return "no alert was resolved in the last 24 hours"
     return f"no alert is {segment}"
@@ -132,18 +133,23 @@ def status(card: AlertCard, now: datetime, *, note: bool = False) -> Line:
 
 def name(card: AlertCard) -> str:
     """An alert in a sentence; contains untrusted text."""
-    return f"alert {card.alert.id} ({target_of(card.alert)})"
+    return f"alert {card.alert.id} ({subject(card)}: {kind(card)})"
+
+
+def kind(card: AlertCard) -> str:
+    """The rule that an alert is about, in words."""
+    return humanize.words(card.alert.rule)
 
 
 def silence_targets(card: AlertCard) -> list[tuple[str, str, str]]:
     """What can be silenced from an alert's row, with its name and a description: the alert, its job, pack and rule."""
     alert = card.alert
-    found = [(str(alert.id), target_of(alert), "this alert")]
+    found = [(str(alert.id), f"{subject(card)}: {kind(card)}", "this alert")]
     if alert.job is not None:
-        found.append((alert.job, alert.job, "its job"))
+        found.append((alert.job, alert.job, "the whole job"))
     if alert.pack is not None:
-        found.append((alert.pack, alert.pack, "its pack"))
-    return [*found, (alert.rule, alert.rule, "its rule")]
+        found.append((alert.pack, alert.pack, "the whole pack"))
+    return [*found, (alert.rule, kind(card), "this rule, of every job")]
 
 
 def until(duration: timedelta | None, now: datetime) -> datetime | None:
@@ -180,7 +186,7 @@ def target_name(target: str) -> str:
 
 def unsilence_question(silenced: Silence, now: datetime) -> Question:
     """The question before a silence ends that concerns more than one alert."""
-    effect = f"From then on what fires about {silenced.target} is sent."
+    effect = f"From then on, notifications about {silenced.target} are sent."
     title, commands = f"End the silence of {silenced.target}?", (command_lines.unsilence(silenced.target),)
     return Question(title, (f"{silence(silenced, now)}.", effect), ("End it", NO), 0, commands)
 
@@ -195,8 +201,7 @@ def symbol_of(card: AlertCard) -> symbols.Symbol:
 
 def subject(card: AlertCard) -> str:
     """What an alert is about, in words."""
-    alert = card.alert
-    return humanize.words(alert.subject) if alert.rule is FindingKind.DEGRADED else alert.subject
+    return finding_text.name(card.alert.rule, card.alert.subject)
 
 
 def _row(card: AlertCard, view: View, cells: int, *, is_joined: bool) -> Line:

@@ -35,7 +35,7 @@ PROBLEMS = {
 UNSHOWN = ("reads",)
 """What only the page of the cache uses."""
 NO_ROW = "nothing has been requested yet"
-NO_MATCH = "no row matches; esc clears the filter"
+NO_MATCH = "no row matches; {back} clears the filter"
 
 
 def key(entry: AuditEntry) -> Key:
@@ -50,16 +50,16 @@ def rows(
     room: int,
     cursor: Key | None,
     *,
-    filtered: bool,
+    nothing: str = NO_ROW,
     has_failed: bool = False,
 ) -> Fitted:
-    """One line for each row, the one under the cursor included; `entries` is None until they are loaded, or if that
-    has failed.
+    """One line for each row, the one under the cursor included; `nothing` is shown without one. `entries` is None until
+    they are loaded, or if that has failed.
     """
     if entries is None:
         return fitted([hint("unknown" if has_failed else "loading")], room, cells, None)
     if not entries:
-        return fitted([hint(NO_MATCH if filtered else NO_ROW)], room, cells, None)
+        return fitted([hint(nothing)], room, cells, None)
     blocks = [Block((crop(_row(entry, now, cells), cells),), key(entry)) for entry in entries]
     return fitted(blocks, room, cells, cursor)
 
@@ -82,8 +82,8 @@ def _row(entry: AuditEntry, now: datetime, cells: int) -> Line:
         " ",
         Piece(symbol.char, symbol.style),
         " ",
-        left(humanize.words(entry.verb), 17),
-        left(entry.target, max(12, cells - (70 if is_wide else 62))),
+        left(humanize.words(entry.verb), 17 if is_wide else 16),
+        left(entry.target, max(12, cells - (71 if is_wide else 62))),
         " ",
         text(symbol.word, symbol.style, 40),
     )
@@ -113,10 +113,8 @@ def entry_end(entry: AuditEntry | None) -> Line:
     return line(Piece(f"row {entry.id}{command}", "quiet"))
 
 
-def details(entry: AuditEntry | None, cells: int, room: int) -> list[Line]:
+def details(entry: AuditEntry, cells: int, room: int) -> list[Line]:
     """Who, from where and when; what was requested and what came of it."""
-    if entry is None:
-        return []
     return [crop(each, cells) for each in _details(entry, cells)][:room]
 
 
@@ -193,7 +191,7 @@ def attached_rows(view: View, cells: int, room: int) -> list[Line]:
     """The attached processes: who, the interface or page, the host, and since when; the leader is marked."""
     found = view.snapshot.attached
     if not found:
-        return list(empty(view, Work.ATTACHED, "no console and no headless process is attached").lines)
+        return list(empty(view, Work.ATTACHED, "no console or headless process is attached").lines)
     lines = [crop(_attached(each, view, cells), cells) for each in found]
     if len(lines) > room:
         lines = [*lines[: room - 1], line(Piece(f"   and {len(lines) - room + 1} more", "quiet"))]

@@ -16,7 +16,7 @@ from screens.panels import calendar
 from screens.panels.questions import NO, Question
 from screens.panels.view import Block, Fitted, Key, fitted, hint
 from screens.widgets import symbols
-from screens.widgets.lines import EMPTY, Line, Piece, bar, crop, ends, fill, left, line, right, rule, text, width
+from screens.widgets.lines import EMPTY, Line, Piece, bar, crop, ends, fill, left, line, right, text, width
 
 PANEL = "backfills"
 WIDE = 110
@@ -35,14 +35,6 @@ def applied(backfills: Sequence[Backfill]) -> list[Backfill]:
 def key(backfill: Backfill) -> Key:
     """The key of a backfill's row."""
     return PANEL, str(backfill.id)
-
-
-def panel(
-    backfills: Sequence[Backfill], now: datetime, cells: int, rows: int, *, cursor: Key | None, tz: str
-) -> list[Line]:
-    """A rule, and the newest backfills of one job that fit, with times in a zone."""
-    shown = newest(backfills, now, cells, rows, cursor=cursor, tz=tz, with_jobs=False)
-    return [rule(title(backfills, tz), cells, end(backfills, shown.hidden)), *shown.lines]
 
 
 def newest(

@@ -14,7 +14,7 @@ from screens.panels.job_states import JobState, Rank, counts, keys_of, next_of, 
 from screens.panels.remembered import RememberedRows, remembered
 from screens.panels.running import share
 from screens.panels.success import LAST, bars
-from screens.panels.view import Key, View, empty, fitted, marked, stale
+from screens.panels.view import NO_JOBS, Key, View, empty, fitted, marked, stale
 from screens.widgets import symbols
 from screens.widgets.lines import EMPTY, Drawing, Line, Piece, crop, fill, left, line, right, text
 from screens.widgets.names import shortened
@@ -56,7 +56,7 @@ def panel(view: View, cells: int, rows: int) -> Drawing:
     states = worst_first(view)
     name, end = title(view, states)
     if not states:
-        return Drawing(fitted([empty(view, Work.JOBS, "no jobs")], rows, cells, None).lines, name, end)
+        return Drawing(fitted([empty(view, Work.JOBS, NO_JOBS)], rows, cells, None).lines, name, end)
     table = Table(view, states, cells)
     shown, hidden = visible(states, rows - HEADER_ROWS, view.cursor)
     below = _summaries(view, hidden, next_of(states, shown), cells)
@@ -182,12 +182,13 @@ def _summaries(view: View, hidden: Sequence[JobState], following: JobState | Non
 def _summary(view: View, states: Sequence[JobState], following: JobState | None, cells: int) -> Line:
     pieces: list[Piece] = [Piece(" ")]
     found = counts(states)
-    if len(found) == 1 and states[0].rank is Rank.OK:
+    if len(found) == 1 and found[0][0] == symbols.OK:
         pieces += [Piece(f"{found[0][0].char} ", found[0][0].style), Piece(f"{len(states)} more are ok", "quiet")]
     else:
         pieces += [Piece(f"  {len(states)} more: ", "quiet")]
         for index, (symbol, number) in enumerate(found):
-            pieces += [Piece(", " if index else "", "quiet"), Piece(f"{number} {symbol.word}", symbol.style)]
+            words = f"{number} {symbol.word}" if len(found) > 1 else symbol.word
+            pieces += [Piece(", " if index else "", "quiet"), Piece(words, symbol.style)]
     if following is not None and following.card.next_at is not None:
         seconds = (following.card.next_at - view.now).total_seconds()
         at = " ".join(humanize.countdown(seconds).split())

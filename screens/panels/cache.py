@@ -213,6 +213,10 @@ def clearing_rows(view: View, clearings: Sequence[Clearing], cells: int, rows: i
     return [crop(_clearing(each, history, view.now, cells), cells) for each in clearings[:rows]]
 
 
+def _share(rate: float | None) -> str:
+    return "unknown" if rate is None else f"{humanize.percent(rate)} %"
+
+
 def _clearing(clearing: Clearing, history: Sequence[RedisPoint], now: datetime, cells: int) -> Line:
     at = humanize.date_and_time(clearing.at, now)
     before, after, of_server = clearing.before.hit_rate, clearing.after.hit_rate, ""
@@ -221,10 +225,12 @@ def _clearing(clearing: Clearing, history: Sequence[RedisPoint], now: datetime, 
         after = hit_rate([point for point in history if clearing.at <= point.at < clearing.at + AROUND])
         of_server = " of all"
     fell = before is not None and after is not None and after < before - 0.05
-    rates = f"{humanize.percent(before)} → {humanize.percent(after)} %{of_server}"
+    rates = f"{_share(before)} → {_share(after)}{of_server}"
+    if before is not None and after is not None:
+        rates = f"{humanize.percent(before)} → {humanize.percent(after)} %{of_server}"
     rates = "no reads" if before is None and after is None else rates
     who = left(clearing.who, 12) if cells >= MEDIUM else Piece("")
-    start = line("   ", left(at, 17), who, text(clearing.target, "", 120))
+    start = line("   ", left(at, 18), who, text(clearing.target, "", 120))
     removed = f"{humanize.count(clearing.cleared, 'key')}"
     if cells >= WIDE and clearing.families:
         removed += f" of {', '.join(clearing.families)}"

@@ -19,6 +19,7 @@ from screens.widgets import symbols
 from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, line, text, width
 from screens.widgets.symbols import MARKED, Symbol
 
+PANEL = "calendar"
 WEEKS = 53
 YEARS = 3
 """How many years of months a page shows."""
@@ -26,6 +27,9 @@ OLDEST = date(2000, 1, 1)
 """The cursor stops here: going further back is a mistake."""
 MARGIN = 6
 WIDEST_CELL = 3
+MONTH_CELLS = 4
+BETWEEN = 8
+"""The cells of a border around and between what is written into it."""
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 IN_HEADLINE = (
@@ -142,25 +146,44 @@ def name(unit: Unit, at: date) -> str:
 # --- lines --------------------------------------------------------------------------------------------------------
 
 
-def headline(sheet: Sheet, tz: str, cells: int, *, manual: bool = False) -> Line:
-    """The job and how many of its windows are in each state: symbols instead of words where there is little room, the
-    range and the zone where there is enough.
+def heading(sheet: Sheet, tz: str, cells: int, *, manual: bool = False) -> tuple[Line, Line]:
+    """The job and how many of its windows are in each state; the range that is shown and the zone of its days. Where
+    there is little room, no range, then symbols instead of words.
     """
     counts = Counter(each.state for each in sheet.windows.values())
     numbers = [(symbols.WINDOW[state], counts[state]) for state in IN_HEADLINE if counts[state]]
-    words = [Piece(f"{n:,} {symbol.word}", symbol.style) for symbol, n in numbers]
-    short = [Piece(f"{symbol.char} {n:,}", symbol.style) for symbol, n in numbers]
-    title = line(" ", Piece("Backfill", "title"), "  ", text(sheet.job, "strong", 40), "   ")
-    start = (*title, *_joined(words, " · "))
-    if width(start) > cells:
-        start = (*title, *_joined(short, "   "))
-    end = line(text(f"{'manual, ' if manual else ''}{sheet.shown}, {tz}", "quiet", 80), " ")
-    return ends(start, end, cells) if width(start) + 2 + width(end) <= cells else crop(start, cells)
+    words = _joined([Piece(f"{n:,} {symbol.word}", symbol.style) for symbol, n in numbers], " · ")
+    short = _joined([Piece(f"{symbol.char} {n:,}", symbol.style) for symbol, n in numbers], "   ")
+    job = line(Piece("Backfill", "title"), "  ", text(sheet.job, "strong", 40), "   ")
+    period = line(text(f"{'manual, ' if manual else ''}{sheet.shown}, {tz}", "quiet", 80))
+    choices = [((*job, *states), end) for states in (words, short) for end in (period, EMPTY)]
+    fitting = (each for each in choices if width(each[0]) + width(each[1]) + BETWEEN <= cells)
+    return next(fitting, choices[-1])
 
 
 def grid(sheet: Sheet, cells: int) -> list[Line]:
     """The calendar itself."""
     return _months(sheet) if sheet.unit is Unit.MONTH else _weeks(sheet, cells)
+
+
+def rows_of(unit: Unit) -> int:
+    """The lines of a calendar: the names of the months, the windows, the legend, and the window under the cursor."""
+    return 3 + {Unit.MONTH: YEARS, Unit.FOUR_WEEKS: 1}.get(unit, len(WEEKDAYS))
+
+
+def date_at(sheet: Sheet, cells: int, x: int, y: int) -> date | None:
+    """The date of the window that is drawn at a cell of the grid."""
+    column, row = x - MARGIN, y - 1
+    if column < 0 or row < 0:
+        return None
+    if sheet.unit is Unit.MONTH:
+        year, month = sheet.shown.first.year + row, column // MONTH_CELLS + 1
+        at = date(year, month, 1) if month <= len(MONTHS) and year <= sheet.shown.last.year else None
+    else:
+        weekday = SATURDAY - 1 if sheet.unit is Unit.FOUR_WEEKS else row
+        at = _monday(sheet.shown.first) + WEEK * (column // _week_cells(cells)) + DAY * weekday
+        at = at if row < (1 if sheet.unit is Unit.FOUR_WEEKS else len(WEEKDAYS)) else None
+    return at if at is not None and at in sheet.shown else None
 
 
 def legend(cells: int) -> Line:
@@ -209,12 +232,17 @@ def _reason(window: WindowStatus) -> str:
 
 def _weeks(sheet: Sheet, cells: int) -> list[Line]:
     """A column for each week and a row for each weekday; for four weeks only the Saturdays."""
-    each = max(1, min(WIDEST_CELL, (cells - MARGIN - 1) // WEEKS))
+    each = _week_cells(cells)
     first = _monday(sheet.shown.first)
     mondays = [first + WEEK * n for n in range((sheet.shown.last - first) // WEEK + 1)]
     days = [SATURDAY - 1] if sheet.unit is Unit.FOUR_WEEKS else range(7)
     rows = [_row(sheet, WEEKDAYS[day], [monday + DAY * day for monday in mondays], each, 0) for day in days]
     return [line(Piece(_years(mondays), "quiet"), Piece(_month_names(mondays, each), "quiet")), *rows]
+
+
+def _week_cells(cells: int) -> int:
+    """The width of a week's column."""
+    return max(1, min(WIDEST_CELL, (cells - MARGIN - 1) // WEEKS))
 
 
 def _years(mondays: Sequence[date]) -> str:
@@ -225,9 +253,9 @@ def _years(mondays: Sequence[date]) -> str:
 
 def _months(sheet: Sheet) -> list[Line]:
     """A column for each month and a row for each year."""
-    names = "".join(f"{month:<4}" for month in MONTHS)
+    names = "".join(f"{month:<{MONTH_CELLS}}" for month in MONTHS)
     years = range(sheet.shown.first.year, sheet.shown.last.year + 1)
-    rows = [_row(sheet, str(year), [date(year, month, 1) for month in range(1, 13)], 4, 1) for year in years]
+    rows = [_row(sheet, str(year), [date(year, month, 1) for month in range(1, 13)], MONTH_CELLS, 1) for year in years]
     return [line(" " * MARGIN, Piece(names, "quiet")), *rows]
 
 
@@ -254,12 +282,10 @@ def _cell(sheet: Sheet, day: date) -> tuple[str, str]:
 
 
 def _month_names(mondays: Sequence[date], each: int) -> str:
-    """The name of each month above the first week that starts in it."""
+    """The name of each month above the first week that starts in it; the first column is beside the years."""
     text = ""
-    second = next((n for n, monday in enumerate(mondays) if monday.month != mondays[0].month), len(mondays))
-    for n, monday in enumerate(mondays):
-        starts = monday.month != mondays[n - 1].month if n else second * each > len("Jan")
-        if starts:
+    for n, monday in enumerate(mondays[1:], 1):
+        if monday.month != mondays[n - 1].month:
             text = f"{text:<{n * each}}{MONTHS[monday.month - 1]}"
     return text
 

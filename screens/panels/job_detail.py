@@ -13,7 +13,19 @@ from screens.panels.job_status import JobStatus
 from screens.panels.running import done
 from screens.panels.view import UNKNOWN, View
 from screens.widgets import symbols
-from screens.widgets.lines import EMPTY, Line, Piece, crop, left, line, side_by_side, text, wrapped
+from screens.widgets.lines import (
+    EMPTY,
+    Line,
+    Piece,
+    crop,
+    fitting,
+    left,
+    line,
+    side_by_side,
+    text,
+    wrapped,
+    wrapped_parts,
+)
 
 if TYPE_CHECKING:
     from opsconsole.service.job_page import JobPage
@@ -70,7 +82,7 @@ def rows(view: View, status: JobStatus, page: JobPage | None, cells: int, room: 
     second = cells - 1 - first
     runs = _runs(view, status, page, second, CHART_ROWS, in_full=room >= IN_FULL)
     left_column = _fitting(_schedule(view, page, first, status.card.changed), first, room)
-    right_column = _fitting(lambda _: [problem, *runs, _waits(page, second)], second, room)
+    right_column = _filling([problem, *runs, _waits(page, second)], second, room)
     return side_by_side(left_column, first, right_column, second)
 
 
@@ -78,12 +90,33 @@ def _fitting(sections: Sections, cells: int, room: int) -> list[Line]:
     """The sections in their order, without the least important ones if there is too little room; the rest of it is for
     scheduled times.
     """
-    least = [section for section in sections(1) if section.lines]
-    left_out = set[int]()
-    while (used := sum(len(each.lines) for each in least if each.rank not in left_out)) > room:
-        left_out.add(max(each.rank for each in least if each.rank not in left_out))
-    shown = [each for each in sections(1 + room - used) if each.rank not in left_out]
-    return [crop(each, cells) for section in shown for each in section.lines][:room]
+    shown, rest = _without_least(sections(1), room)
+    ranks = {section.rank for section in shown}
+    found = [section for section in sections(1 + rest) if section.rank in ranks]
+    return [crop(each, cells) for section in found for each in section.lines][:room]
+
+
+def _filling(sections: Sequence[Section], cells: int, room: int) -> list[Line]:
+    """The sections in their order; where there is too little room, the first of those without it is shortened."""
+    shown, rest = _without_least(sections, room)
+    ranks = {section.rank for section in shown}
+    first = min((section.rank for section in sections if section.lines and section.rank not in ranks), default=None)
+    lines: list[Line] = []
+    for section in sections:
+        if section.rank in ranks:
+            lines += section.lines
+        elif section.rank == first and rest > 0:
+            lines += _shortened(section.lines, cells, rest)
+    return [crop(each, cells) for each in lines][:room]
+
+
+def _without_least(sections: Sequence[Section], room: int) -> tuple[list[Section], int]:
+    """The sections that fit, without the least important ones; and how much room they leave."""
+    shown = [section for section in sections if section.lines]
+    while (used := sum(len(each.lines) for each in shown)) > room:
+        least = max(each.rank for each in shown)
+        shown = [each for each in shown if each.rank != least]
+    return shown, room - used
 
 
 # --- runs -----------------------------------------------------------------------------------------------------------
@@ -93,12 +126,12 @@ def _runs(view: View, status: JobStatus, page: JobPage, cells: int, chart_rows: 
     """The last run, what is usual, and what health checks expect; `in_full` has a line for each limit."""
     limits = job_text.limits(page.job)
     return [
-        Section(1, [_last(view, page)]),
+        Section(1, [_last(view, page, cells)]),
         Section(6, _durations(page, cells, chart_rows)),
-        Section(3, [_label("usual", *_usual(page))]),
+        Section(3, _joined("usual", _usual(page), cells)),
         Section(8, _success(status)),
         Section(7, _labelled("fails", [_failing(page)] if page.failing.items else [], cells)),
-        Section(11, _labelled("limits", limits if in_full else [" · ".join(limits)], cells)),
+        Section(11, _labelled("limits", limits, cells) if in_full else _joined("limits", limits, cells)),
     ]
 
 
@@ -122,7 +155,7 @@ def _problem(view: View, status: JobStatus, cells: int) -> list[Line]:
     return lines
 
 
-def _last(view: View, page: JobPage) -> Line:
+def _last(view: View, page: JobPage, cells: int) -> Line:
     run = page.newest[0] if page.newest else None
     if run is None:
         return _label("last run", Piece(view.hint("no run has ended yet", "trigger", "triggers it"), "quiet"))
@@ -130,7 +163,8 @@ def _last(view: View, page: JobPage) -> Line:
     at = humanize.date_and_time(run.started_at or run.created_at, view.now, view.shown_zone(page.job.tz))
     start = [text(f"{run.id}", "strong"), Piece("  "), Piece(f"{symbol.char} {symbol.word}", symbol.style), Piece("  ")]
     outcome = [text(run.error, "bad", 200)] if run.error else list(done(run.counts))
-    return _label("last run", *start, *outcome, Piece(f"  {at}  {humanize.elapsed(run.seconds)}", "quiet"))
+    ended = [line(Piece(f"  {each}", "quiet")) for each in (at, humanize.elapsed(run.seconds))]
+    return fitting([_label("last run", *start, *outcome), *ended], cells)
 
 
 def _durations(page: JobPage, cells: int, rows: int) -> list[Line]:
@@ -150,7 +184,7 @@ def _success(status: JobStatus) -> list[Line]:
     return [_label("success", text(" · ".join(f"{span} {humanize.percent(share)}" for span, share in rates) + " %"))]
 
 
-def _usual(page: JobPage) -> Line:
+def _usual(page: JobPage) -> list[str]:
     """The usual duration, the number of items of the last run, and how a run is divided."""
     parts = []
     if page.usual is not None:
@@ -158,14 +192,15 @@ def _usual(page: JobPage) -> Line:
         parts.append(least if least == most else f"{least} to {most}")
     if page.newest and page.newest[0].counts.planned:
         parts.append(humanize.count(page.newest[0].counts.planned, "item"))
-    return line(text(" · ".join([*parts, job_text.size(page.job)])))
+    return [*parts, *job_text.sizes(page.job)]
 
 
 def _failing(page: JobPage) -> str:
     items = page.failing.items[:ITEMS]
     named = ", ".join(f"{each.item} in {each.failed}" for each in items)
-    more = f" and {page.failing.total - len(items):,} more" if page.failing.total > len(items) else ""
-    return f"{named}{more} of the last {len(page.failing.runs)} runs"
+    others = page.failing.total - len(items)
+    more = f", and {humanize.count(others, 'other item')}" if others > 0 else ""
+    return f"{named} of the last {len(page.failing.runs)} runs{more}"
 
 
 # --- schedule -------------------------------------------------------------------------------------------------------
@@ -210,11 +245,9 @@ def _scheduled(view: View, page: JobPage, times: int) -> list[Line]:
 # --- lines ----------------------------------------------------------------------------------------------------------
 
 
-def _wrapped(sentence: str, cells: int, style: str) -> list[Line]:
-    lines = wrapped([sentence], cells, style)
-    if len(lines) > LONGEST_LINES:
-        lines = [*lines[: LONGEST_LINES - 1], crop((*lines[LONGEST_LINES - 1], Piece(" " * cells)), cells)]
-    return lines
+def _shortened(lines: Sequence[Line], cells: int, most: int = LONGEST_LINES) -> Sequence[Line]:
+    """At most `most` lines, with an ellipsis at the end where there were more."""
+    return lines if len(lines) <= most else [*lines[: most - 1], crop((*lines[most - 1], Piece(" " * cells)), cells)]
 
 
 def _label(name: str, *pieces: Piece) -> Line:
@@ -223,5 +256,15 @@ def _label(name: str, *pieces: Piece) -> Line:
 
 def _labelled(name: str, sentences: Sequence[str], cells: int, style: str = "") -> list[Line]:
     """Each sentence in up to five lines, the first one with a label."""
-    lines = [each for sentence in sentences for each in _wrapped(sentence, cells - LABEL_CELLS, style)]
+    room = cells - LABEL_CELLS
+    return _under(name, [each for sentence in sentences for each in _shortened(wrapped([sentence], room, style), room)])
+
+
+def _joined(name: str, parts: Sequence[str], cells: int) -> list[Line]:
+    """Parts with dots between them, in up to five lines, the first one with a label."""
+    room = cells - LABEL_CELLS
+    return _under(name, _shortened(wrapped_parts(parts, room), room))
+
+
+def _under(name: str, lines: Sequence[Line]) -> list[Line]:
     return [_label(name if index == 0 else "", *each) for index, each in enumerate(lines)]

@@ -61,12 +61,12 @@ def jitter(job: Job) -> str:
     return f"runs start {humanize.duration(job.shift)} after it, by a jitter of up to {up_to}"
 
 
-def size(job: Job) -> str:
-    """How a run is divided: `batches of 100 · 2 workers`."""
+def sizes(job: Job) -> list[str]:
+    """How a run is divided: `batches of 100`, `2 workers`."""
     parts = [f"batches of {job.batch:,}", humanize.count(job.workers, "worker")]
     if job.parallel > 1:
         parts.append(f"{job.parallel:,} windows at once")
-    return " · ".join(parts)
+    return parts
 
 
 def limits(job: Job) -> list[str]:

@@ -10,7 +10,7 @@ from opsconsole.service.snapshot import JobCard, Run, Work
 from screens.panels import pauses
 from screens.panels.job_states import JobState, Rank
 from screens.panels.remembered import remembered
-from screens.panels.view import Block, Key, View, empty, fit, hint, stale
+from screens.panels.view import NO_JOBS, Block, Key, View, empty, fit, hint, stale
 from screens.widgets import symbols
 from screens.widgets.lines import EMPTY, Line, Piece, fill, left, line, right, text, width
 from screens.widgets.names import shortened
@@ -20,8 +20,6 @@ COMPACT, WIDE, WIDEST = 76, 100, 140
 STATE_CELLS, NEXT_CELLS, LAST_CELLS, USUAL_CELLS, RATE_CELLS = 12, 17, 8, 8, 7
 WORDS_CELLS, ZONE_CELLS = 26, 14
 NAME_CELLS, LONGEST_NAME = 24, 44
-
-NO_JOBS = "no jobs; name a pack under `packs` in the configuration"
 
 
 class Segment(StrEnum):
@@ -113,10 +111,10 @@ def rows(
     return fit(blocks, room, cells, view.cursor)[0], keys[first : first + room], len(found) - len(shown)
 
 
-def nothing(segment: Segment, query: str) -> str:
+def nothing(view: View, segment: Segment, query: str) -> str:
     """What a list without jobs shows."""
     if query:
-        return "no job matches; esc clears the filter"
+        return f"no job matches; {view.keys['back']} clears the filter"
     return "every job has a schedule" if segment is Segment.MANUAL else f"no job is {segment}"
 
 
@@ -181,7 +179,9 @@ def _rate(share: float | None) -> Piece:
 def _name_cells(cells: int) -> int:
     """The width of a name: what the other columns leave."""
     others = STATE_CELLS + 4 + NEXT_CELLS + LAST_CELLS + USUAL_CELLS
-    if cells >= WIDE:
+    if cells < WIDE:
+        others += 1  # the margin; wider rows end with words
+    else:
         others += RATE_CELLS * (3 if cells >= WIDEST else 1) + WORDS_CELLS + 2
     return max(NAME_CELLS, min(LONGEST_NAME, cells - others))
 

@@ -53,7 +53,7 @@ def _count(found: KeysFound | None) -> str:
     if found is None:
         return "searching"
     if found.more:
-        return f"the first {len(found.keys)}; / narrows them"
+        return f"the first {len(found.keys)}; more text narrows them"
     count = humanize.count(len(found.keys), "key")
     return count if found.done else f"searching: {count} in about {found.scanned:,}"
 

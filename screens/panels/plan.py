@@ -9,7 +9,16 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from opsconsole.core import humanize
-from opsconsole.rules.backfill import OLDEST_FIRST, STATES_FOR, Only, Order, WindowState, WindowStatus, states_for
+from opsconsole.rules.backfill import (
+    OLDEST_FIRST,
+    STATES_FOR,
+    Only,
+    Order,
+    StepReason,
+    WindowState,
+    WindowStatus,
+    states_for,
+)
 from opsconsole.rules.backfill_status import Backfill, StepView
 from opsconsole.service import confirmations, wording
 from screens import command_lines
@@ -17,7 +26,7 @@ from screens.command_lines import CommandLine
 from screens.panels import calendar
 from screens.panels.calendar import DateRange
 from screens.panels.questions import CANCEL, Question
-from screens.widgets.lines import Line, Piece, crop, ends, line, rule, text, wrapped
+from screens.widgets.lines import Drawing, Line, Piece, crop, ends, line, text, wrapped
 
 if TYPE_CHECKING:
     from opsconsole.service.backfills import WindowedJob
@@ -100,14 +109,17 @@ def mark_lines(
     windows: Mapping[date, WindowStatus],
     after: Sequence[str],
     cells: int,
+    keys: Mapping[str, str],
     *,
     is_marked: bool,
     is_open: bool,
-) -> list[Line]:
-    """The marked range or the window under the cursor, which of its windows are selected, and the jobs that follow."""
+) -> Drawing:
+    """The marked range or the window under the cursor, which of its windows are selected, and the jobs that follow.
+    `keys` are those of the actions, by their ids.
+    """
     dates = calendar.dates(shown.unit, draft.range)
     if not is_marked:
-        title = "Nothing marked: space marks the start of a range"
+        title = f"Nothing marked: {keys['mark']} marks the start of a range"
     else:
         title = f"Marked {draft.range}{' …' if is_open else ''}: {humanize.count(len(dates), 'window')}"
         title += _states(dates, windows)
@@ -115,45 +127,37 @@ def mark_lines(
     matches = [windows[at].state in selected for at in dates if at in windows]
     count = f": {sum(matches):,} of {len(dates):,}" if is_marked and len(matches) == len(dates) else ""
     others = ", ".join(short(only) for only in CHOICES if only is not draft.only)
-    lines = [
-        rule(title, cells),
-        line(Piece(" windows   ", "quiet"), f"{_only(draft.only)}{count}", Piece(f"   m {others}", "quiet")),
-    ]
-    lines += [_followers_line(draft, after, cells)] if after else []
-    lines += [_order_line(draft, cells)] if draft.order != OLDEST_FIRST else []
+    choices = Piece(f"   {keys['only']} {others}", "quiet")
+    lines = [line(Piece(" windows    ", "quiet"), f"{_only(draft.only)}{count}", choices)]
+    lines += [_followers_line(draft, after, cells, keys)] if after else []
+    lines += [_order_line(draft, cells, keys)] if draft.order != OLDEST_FIRST else []
     if is_open:
-        end = "arrows and space mark the end; esc unmarks"
+        end = f"arrows and {keys['mark']} mark the end; {keys['back']} unmarks"
+    elif is_marked:
+        end = f"{keys['plan']} creates the plan, and starts nothing yet"
     else:
-        end = (
-            "enter creates the plan, and starts nothing yet" if is_marked else "enter plans the window under the cursor"
-        )
+        end = f"{keys['plan']} plans the window under the cursor"
     lines.append(line(Piece(f" {end}", "quiet")))
-    return [crop(each, cells) for each in lines]
+    return Drawing([crop(each, cells) for each in lines], _title(title, cells))
 
 
-def progress_lines(draft: Draft, progress: PlanProgress, cells: int) -> list[Line]:
+def progress_lines(draft: Draft, progress: PlanProgress, cells: int, keys: Mapping[str, str]) -> Drawing:
     """How far the plan is."""
     status = "checking windows"
     if progress.total:
         status = f"{progress.windows:,} of {humanize.count(progress.total, 'window')} of {progress.job} checked"
-    return [
-        rule(f"Planning {draft.range}", cells),
-        crop(line(" ", text(status, "live")), cells),
-        line(Piece(" esc discards it", "quiet")),
-    ]
+    lines = [crop(line(" ", text(status, "live")), cells), line(Piece(f" {keys['back']} discards it", "quiet"))]
+    return Drawing(lines, _title(f"Planning {draft.range}", cells))
 
 
-def error_lines(message: str, cells: int, rows: int) -> list[Line]:
+def error_lines(message: str, cells: int, rows: int, keys: Mapping[str, str]) -> Drawing:
     """Why a plan could not be created or applied."""
-    sentences = wrapped([f"✗ {message}"], cells - 2, "bad")[: rows - 2]
-    return [
-        rule("No plan", cells),
-        *(line(" ", *each) for each in sentences),
-        line(Piece(" enter plans again · esc discards it", "quiet")),
-    ]
+    sentences = wrapped([f"✗ {message}"], cells - 2, "bad")[: max(1, rows - 1)]
+    hint = line(Piece(f" {keys['plan']} plans again · {keys['back']} discards it", "quiet"))
+    return Drawing([*(line(" ", *each) for each in sentences), hint][:rows], _title("No plan", cells))
 
 
-def plan_lines(plan: Plan, cells: int, rows: int, *, is_requested: bool) -> list[Line]:
+def plan_lines(plan: Plan, cells: int, rows: int, keys: Mapping[str, str], *, is_requested: bool) -> Drawing:
     """What a plan would do, in at most `rows` lines. `is_requested` until a leader has started it."""
     backfill = plan.backfill
     title = f"Plan {backfill.id}: {plan.draft.range}, {_only(plan.draft.only)}"
@@ -161,11 +165,16 @@ def plan_lines(plan: Plan, cells: int, rows: int, *, is_requested: bool) -> list
     lines += [_of_job(plan, job) for job in backfill.jobs] if len(backfill.jobs) > 1 else []
     for warning in plan.warnings:
         lines.append(line(" ", Piece("◐ ", "warn"), text(warning, "warn")))
-    end = "enter starts it" if backfill.to_run else "nothing to run: m selects other windows"
-    last = line(Piece(f" {'requested' if is_requested else f'{end} · esc discards it'}", "quiet"))
-    if len(lines) > rows - 2:
-        lines = [*lines[: rows - 3], line(Piece(f" and {len(lines) - rows + 3} more lines", "quiet"))]
-    return [rule(title, cells), *(crop(each, cells) for each in lines), last]
+    starts, other = f"{keys['plan']} starts it", f"nothing to run: {keys['only']} selects other windows"
+    end = f"{starts if backfill.to_run else other} · {keys['back']} discards it"
+    last = line(Piece(f" {'requested' if is_requested else end}", "quiet"))
+    if len(lines) > rows - 1 > 0:
+        lines = [*lines[: rows - 2], line(Piece(f" and {len(lines) - rows + 2} more lines", "quiet"))]
+    return Drawing([*(crop(each, cells) for each in lines), last][-max(1, rows) :], _title(title, cells))
+
+
+def _title(title: str, cells: int) -> Line:
+    return line(text(title, "title", limit=cells))
 
 
 def _states(dates: Sequence[date], windows: Mapping[date, WindowStatus]) -> str:
@@ -178,11 +187,11 @@ def _states(dates: Sequence[date], windows: Mapping[date, WindowStatus]) -> str:
     return "".join(f", {counts[state]:,} {state}" for state in WindowState if counts[state])
 
 
-def _followers_line(draft: Draft, after: Sequence[str], cells: int) -> Line:
+def _followers_line(draft: Draft, after: Sequence[str], cells: int, keys: Mapping[str, str]) -> Line:
     is_included = len(draft.jobs) > 1
     names = text(", ".join(after), "strong" if is_included else "quiet")
-    key = f"   + {'excludes' if is_included else 'includes'} {'it' if len(after) == 1 else 'them'} "
-    return ends(line(Piece(" then      ", "quiet"), names), line(Piece(key, "quiet")), cells)
+    key = f"   {keys['add']} {'excludes' if is_included else 'includes'} {'it' if len(after) == 1 else 'them'} "
+    return ends(line(Piece(" then       ", "quiet"), names), line(Piece(key, "quiet")), cells)
 
 
 def short(only: Only) -> str:
@@ -194,26 +203,26 @@ def _only(only: Only) -> str:
     return wording.only(only) if Only.ALL in only else f"only {wording.only(only)}"
 
 
-def _order_line(draft: Draft, cells: int) -> Line:
+def _order_line(draft: Draft, cells: int, keys: Mapping[str, str]) -> Line:
     order = draft.order
     first = "newest first" if order.newest_first else "oldest first"
     most = "as many at once as each job allows"
     if order.at_once is not None:
         most = f"at most {humanize.count(order.at_once, 'window')} at once"
-    keys = line(Piece("   o other order  # at once ", "quiet"))
-    return ends(line(Piece(" order     ", "quiet"), f"{first}, {most}"), keys, cells)
+    change = line(Piece(f"   {keys['order']} other order  {keys['at_once']} at once ", "quiet"))
+    return ends(line(Piece(" order      ", "quiet"), f"{first}, {most}"), change, cells)
 
 
 def _order(plan: Plan) -> list[Line]:
     words = wording.order(plan.backfill.order)
-    return [line(Piece(" order     ", "quiet"), words)] if words else []
+    return [line(Piece(" order      ", "quiet"), words)] if words else []
 
 
 def _runs(plan: Plan) -> Line:
     backfill = plan.backfill
     nothing = "" if any(view.step.overwrites for view in plan.steps) else " · overwrites nothing"
     return line(
-        Piece(" runs      ", "quiet"),
+        Piece(" runs       ", "quiet"),
         Piece(humanize.count(backfill.to_run, "window"), "strong"),
         f" · {humanize.count(backfill.items, 'item')}{_estimate(backfill)}{nothing}",
     )
@@ -233,7 +242,7 @@ def _skips(plan: Plan) -> list[Line]:
     more = reasons.total() - sum(n for _, n in reasons.most_common(REASONS))
     return [
         line(
-            Piece(" skips     ", "quiet"),
+            Piece(" skips      ", "quiet"),
             Piece(humanize.count(reasons.total(), "window"), "strong"),
             text(f": {', '.join(shown)}{f', {more:,} for other reasons' if more else ''}"),
         )
@@ -253,21 +262,23 @@ def _about(seconds: float) -> str:
 def _of_job(plan: Plan, job: str) -> Line:
     steps = [view.step for view in plan.steps if view.step.job == job]
     run = sum(step.runs for step in steps)
-    return line("           ", text(job, limit=40), Piece(f"  {run:,} run, {len(steps) - run:,} skipped", "quiet"))
+    return line("            ", text(job, limit=40), Piece(f"  {run:,} run, {len(steps) - run:,} skipped", "quiet"))
 
 
 # --- the question -------------------------------------------------------------------------------------------------
 
 
 def question(plan: Plan, environment: str) -> Question:
-    """The question before a plan is applied. The cursor is on Cancel where data is overwritten."""
+    """The question before a plan is applied. The cursor is on Cancel where data that is up to date is overwritten."""
     backfill = plan.backfill
     windows = humanize.count(backfill.to_run, "window")
     is_production = confirmations.is_production(environment)
     where = f" in {environment.upper() if is_production else environment}" if environment else ""
     time = "" if backfill.seconds is None else f", {_about(backfill.seconds)}"
     overwrites = sum(view.step.overwrites for view in plan.steps)
-    overwritten = f"{overwrites:,} of them overwrite data, {humanize.count(plan.overwritten, 'item')}."
+    which = ("It" if overwrites == 1 else "All of them") if overwrites == backfill.to_run else f"{overwrites:,} of them"
+    verb = "overwrites" if overwrites == 1 else "overwrite"
+    overwritten = f"{which} {verb} data, {humanize.count(plan.overwritten, 'item')}."
     sentences = (
         f"{', '.join(backfill.jobs)}, {plan.draft.range}{where}:",
         f"{windows} to run, {humanize.count(backfill.items, 'item')}{time}.",
@@ -275,7 +286,8 @@ def question(plan: Plan, environment: str) -> Question:
         *(f"{warning}." for warning in plan.warnings),
     )
     buttons = (f"Run {windows}", CANCEL)
-    title, chosen = f"Start backfill {backfill.id}?", 1 if overwrites else 0
+    is_lossy = any(view.step.overwrites and view.step.reason is StepReason.FRESH for view in plan.steps)
+    title, chosen = f"Start backfill {backfill.id}?", 1 if is_lossy else 0
     return Question(title, sentences, buttons, chosen, (command_lines.apply_backfill(backfill.id),))
 
 

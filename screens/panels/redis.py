@@ -9,7 +9,7 @@ from opsconsole.core import humanize
 from opsconsole.service import wording
 from screens.panels.top_line import RECONNECTS
 from screens.panels.view import WIDE, View
-from screens.widgets.lines import Drawing, Line, Piece, bar, crop, line, spark, text
+from screens.widgets.lines import Drawing, Line, Piece, bar, crop, fitting, line, spark, text
 
 if TYPE_CHECKING:
     from opsconsole.service.snapshot import LostKeys, RedisStats
@@ -31,7 +31,7 @@ def panel(view: View, cells: int, rows: int) -> Drawing:
     if redis.stats is not None:
         lines = _figures(redis.stats, redis.hit_rates, cells, rows)
         if redis.outage is not None and len(lines) > 1:  # a single line has no room for it
-            lines = [(*lines[0], Piece("   (last known)", "warn")), *lines[1:]]
+            lines = [*lines[:-1], line("          ", Piece("the last known figures", "warn"))]
     elif redis.unknown is not None:
         lines = [line("   ", Piece("no figures: ", "warn"), text(redis.unknown, "warn", 200))]
     else:
@@ -60,17 +60,20 @@ def _figures(stats: RedisStats, hit_rates: tuple[float | None, ...], cells: int,
         peak = "?" if stats.peak_memory is None else humanize.megabytes(stats.peak_memory)
         clients = "? clients" if stats.clients is None else humanize.count(stats.clients, "client")
         up = "?" if stats.uptime_seconds is None else humanize.age(timedelta(seconds=stats.uptime_seconds))
+        expired = line(f"   {_whole(stats.expired)} expired")
+        others = [line(text(f" · {each}", "quiet", 30)) for each in (ping, f"up {up}", stats.version or "?")]
         return [
-            line(" memory   ", *memory(stats.memory, stats.max_memory, 16), f"   peak {peak}"),
-            line(" hits     ", *_hits(stats, hit_rates, HIT_RATES), Piece(f"   {_whole(stats.keys)} keys")),
-            line(f" traffic  {operations}", _evicted(stats), f"   {_whole(stats.expired)} expired"),
-            line(Piece(f" server   {clients} · {ping} · up {up} · ", "quiet"), text(stats.version or "?", "quiet", 20)),
+            fitting([line(" memory   ", *memory(stats.memory, stats.max_memory, 16)), line(f"   peak {peak}")], cells),
+            line(" hit rate ", *_hits(stats, hit_rates, HIT_RATES), Piece(f"   {_whole(stats.keys)} keys")),
+            fitting([line(f" traffic  {operations}", _evicted(stats)), expired], cells),
+            fitting([line(Piece(" server   ", "quiet"), text(clients, "quiet")), *others], cells),
         ]
     return [
         line(
             " ",
             *memory(stats.memory, stats.max_memory, 5 if cells >= WIDE else 4),
             f"  {_whole(stats.keys)} keys   ",
+            "hit " if stats.hit_rate is not None else "",
             *_hits(stats, hit_rates, 7),
             f"   {operations}",
             _evicted(stats),
@@ -101,7 +104,7 @@ def _hits(stats: RedisStats, hit_rates: tuple[float | None, ...], count: int) ->
     if stats.hit_rate is None:
         return line(Piece("no reads yet" if stats.hits is not None else "hit rate unknown", "quiet"))
     newest = [rate for rate in hit_rates if rate is not None][-count:]
-    return line(f"hit {humanize.percent(stats.hit_rate)} % ", Piece(spark(newest, 1.0), "live"))
+    return line(f"{humanize.percent(stats.hit_rate)} % ", Piece(spark(newest, 1.0), "live"))
 
 
 def _evicted(stats: RedisStats) -> Piece:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from opsconsole.core import humanize
@@ -33,14 +33,14 @@ def title(page: RunPage) -> Line:
     return line(Piece(words, "title"))
 
 
-def end(page: RunPage, items: Items, rows: int) -> Line:
-    """Which of the items are shown, or how to see them."""
+def end(page: RunPage, items: Items, rows: int, keys: Mapping[str, str]) -> Line:
+    """Which of the items are shown, or how to see them with these keys."""
     failed = page.progress.run.counts.failed
     shown = _shown(page, items, rows)
     if not failed:
         return ()
     if not shown:
-        return line(Piece("tab ↓ lists the items", "quiet"))
+        return line(Piece(f"{keys['next_panel']} {keys['down']} lists the items", "quiet"))
     first = items.before + items.items.index(shown[0]) + 1
     return line(Piece(f"items {first:,} to {first + len(shown) - 1:,} of {failed:,}", "quiet"))
 

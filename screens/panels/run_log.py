@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -45,11 +45,12 @@ def rows(log: Log, cells: int, room: int) -> list[Line]:
     """The newest `room` lines, or those where the log is held, the last one at the bottom."""
     found, end = matching(log), last_shown(log, room)
     if not found:
-        return [line("   ", Piece("no line contains this" if log.query else "no log lines yet", "quiet"))]
+        nothing = "no log lines yet" if log.is_open else "no log lines"
+        return [line("   ", Piece("no line contains this" if log.query else nothing, "quiet"))]
     return [_line(at, message, log, cells) for at, message in found[max(0, end - room) : end]]
 
 
-def end(log: Log, query: Line, room: int) -> Line:
+def end(log: Log, query: Line, room: int, keys: Mapping[str, str]) -> Line:
     """The filter, whether the log is followed, and the zone of its times: what is cut off matters least."""
     found, last = matching(log), last_shown(log, room)
     below = len(found) - last
@@ -57,7 +58,8 @@ def end(log: Log, query: Line, room: int) -> Line:
     if log.query:
         parts.append(line(Piece(f"{len(found):,} of {humanize.count(len(log.lines), 'line')}", "quiet")))
     if log.held_at is not None:
-        parts.append(line(Piece(f"held, {below:,} newer below · f follows" if below else "held · f follows", "warn")))
+        held = f"held, {below:,} newer below" if below else "held"
+        parts.append(line(Piece(f"{held} · {keys['follow']} follows", "warn")))
     else:
         parts.append(line(Piece("following" if log.is_open else "complete", "quiet")))
     if log.dropped:
@@ -67,10 +69,15 @@ def end(log: Log, query: Line, room: int) -> Line:
     return tuple(piece for part in parts for piece in (gap, *part))[1:]
 
 
+def without_tag(message: str, job: str) -> str:
+    """A line without the name of its job in front of it: the page has it above."""
+    return message.removeprefix(f"[{job}] ")
+
+
 def _line(at: datetime, message: str, log: Log, cells: int) -> Line:
     local = at.astimezone(humanize.zone(log.tz))
     time = Piece(f" {local:%H:%M:%S}.{local.microsecond // 1000:03d}  ", "quiet")
-    shown = text(message.removeprefix(f"[{log.job}] "), _style(message))
+    shown = text(without_tag(message, log.job), _style(message))
     start = shown.text.casefold().find(log.query.casefold()) if log.query else -1
     if start < 0 or len(shown.text.casefold()) != len(shown.text):  # folding may change the length
         return crop((time, shown), cells)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from opsconsole.core import humanize
 from opsconsole.service.run_details import RunPage
+from screens.panels.run_log import without_tag
 from screens.panels.view import View
 from screens.widgets import symbols
 from screens.widgets.lines import EMPTY, Drawing, Line, Piece, crop, ends, line, right, text
@@ -25,13 +26,15 @@ def panel(view: View, page: RunPage, cells: int, rows: int) -> Drawing:
     end = line(Piece(f"{symbol.char} {symbol.word}", symbol.style))
     if run.seconds is not None:
         end = (*end, Piece(f" · {humanize.elapsed(run.seconds)}", "quiet"))
+    end = (*end, text(f" · {view.zone_of(run.job)}", "quiet", 40))
     lines = [_cause(each.count, each.message, " ".join(each.items), cells) for each in page.causes[:CAUSES]]
     if len(page.causes) > CAUSES:
         lines.append(line(Piece(f"        {len(page.causes) - CAUSES} more causes", "quiet")))
     lines = lines[: max(0, rows - 2)]
     room = rows - len(lines)
     tail = page.log[-room:] if room > 0 else ()
-    lines += [_entry(f"{at:%H:%M:%S}", message, cells) for at, message in tail]
+    zone = humanize.zone(view.zone_of(run.job))
+    lines += [_entry(f"{at.astimezone(zone):%H:%M:%S}", without_tag(message, run.job), cells) for at, message in tail]
     return Drawing(lines or [line("   ", Piece("no log", "quiet"))], title, end)
 
 

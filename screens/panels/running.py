@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
+from typing import NamedTuple
 
 from opsconsole.authoring.run import OPEN, Counts, RunState
 from opsconsole.core import humanize
@@ -18,6 +19,19 @@ from screens.widgets.lines import EMPTY, Drawing, Line, Piece, bar, ends, left, 
 from screens.widgets.names import middle
 
 PANEL = "running"
+
+
+class Columns(NamedTuple):
+    """The widths of a job's name and its window in rows of so many `cells`."""
+
+    cells: int
+    job: int
+    window: int
+
+
+WIDE_COLUMNS, NARROW_COLUMNS = Columns(82, 22, 12), Columns(58, 21, 7)
+MORE_FOR_NAMES = 12
+"""Wider rows have up to so many cells more for the name of a job."""
 
 
 def keys(view: View) -> list[Key]:
@@ -86,7 +100,7 @@ def _blocks(view: View, cells: int) -> Sequence[Block]:
     if view.snapshot.jobs:
         unread = Work.LIVE_RUNS if view.snapshot.why_unknown(Work.LIVE_RUNS) else Work.RECENT_RUNS
         return [empty(view, unread, no_run(view))]
-    return [empty(view, Work.JOBS, "no jobs · name a pack under `packs` in the configuration")]
+    return [empty(view, Work.JOBS, "no jobs")]
 
 
 def _rows(view: View) -> list[tuple[Key, Callable[[int], tuple[Line, ...]]]]:
@@ -198,9 +212,14 @@ def _name(view: View, run: Run, cells: int, count: int = 1) -> Line:
     style = symbol.style if run.stop is None or run.state not in OPEN else "warn"
     is_wide = cells >= WIDE
     label = view.window_of(run, named=is_wide) if count == 1 else f"{count} runs"
-    window = left(label, 12 if is_wide else 7, "" if count == 1 else "quiet")
-    job = left(middle(run.job, 22 if is_wide else 21), 22 if is_wide else 21, "strong")
-    return line(" ", Piece(symbol.char, style), " ", job, " ", window, " ")
+    columns = WIDE_COLUMNS if is_wide else NARROW_COLUMNS
+    room = columns.job + max(0, min(MORE_FOR_NAMES, cells - columns.cells))
+    start = line(" ", Piece(symbol.char, style), " ")
+    if not is_wide and ":" in label:  # a time without its zone; how long ago it was is at the end of the row
+        room += columns.window + 1
+        return (*start, left(middle(run.job, room), room, "strong"), Piece(" "))
+    window = left(label, columns.window, "" if count == 1 else "quiet")
+    return (*start, left(middle(run.job, room), room, "strong"), Piece(" "), window, Piece(" "))
 
 
 def _speed(progress: Progress, with_ok: bool = True) -> Line:
@@ -220,7 +239,7 @@ def _left(progress: Progress) -> str:
     if not progress.run.planning_done:
         return "counting items"
     if progress.seconds_left is None:
-        return "time left -"
+        return "no estimate yet"
     return f"{humanize.duration(round(progress.seconds_left))} left"
 
 

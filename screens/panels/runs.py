@@ -67,13 +67,16 @@ def current(view: View, run: Run) -> Run:
     return next((progress.run for progress in view.snapshot.live if progress.run.id == run.id), run)
 
 
-def header(view: View, segment: Segment, query: Line, listed: Listed, cells: int) -> Line:
-    """The segments, of which the chosen one stands out, the filter, and where the cursor is in the list."""
+def header(view: View, segment: Segment, query: Line, listed: Listed, cells: int, *, is_filtered: bool = False) -> Line:
+    """The segments, of which the chosen one stands out, the filter, and where the cursor is in the list. The hint of an
+    unused filter is left out where it does not fit.
+    """
     pieces = [Piece(" "), Piece("Runs", "title"), Piece(" ")]
     for each in Segment:
         pieces += [Piece(f"[{each}]", "chosen") if each is segment else Piece(f" {each} ", "quiet"), Piece(" ")]
-    end = stale(view) or line(Piece(position(view, listed), "quiet"))
-    return ends((*pieces, Piece(" "), *query), line("  ", *end, " "), cells)
+    end = line("  ", *(stale(view) or line(Piece(position(view, listed), "quiet"))), " ")
+    start = (*pieces, Piece(" "), *query)
+    return ends(start if width(start) + width(end) <= cells or is_filtered else tuple(pieces), end, cells)
 
 
 def position(view: View, listed: Listed) -> str:
@@ -87,8 +90,8 @@ def position(view: View, listed: Listed) -> str:
 
 def columns(cells: int) -> Columns:
     """The columns that fit."""
-    by, started = (18 if cells >= WIDEST else 10, 17) if cells >= WIDE else (0, 0)
-    job = max(29, cells // 4) if cells >= WIDE else 24 if cells >= NARROW else 15
+    by, started = (20 if cells >= WIDEST else 14, 17) if cells >= WIDE else (0, 0)
+    job = max(29, cells // 5) if cells >= WIDE else 24 if cells >= NARROW else 15
     window = 13 if cells >= WIDE else 11 if cells >= NARROW else 10
     used = MARK_CELLS + NUMBER_CELLS + job + window + by + started + TOOK_CELLS + 1
     gaps = sum(each > 0 for each in (NUMBER_CELLS, job, window, by, started))
@@ -122,7 +125,7 @@ def rows(view: View, listed: Listed, cells: int, room: int) -> tuple[list[Line],
     names, widths = shortened([run.job for run in shown], columns(cells).job), columns(cells)
     lines = [_row(view, current(view, run), names[run.job], widths, cells) for run in shown]
     if len(lines) < room and listed.searched_to is not None:
-        lines.append(line("   ", Piece(_gave_up(listed.searched_to), "quiet")))
+        lines.append(line("   ", Piece(_gave_up(view, listed.searched_to), "quiet")))
     keys: list[Key | None] = [*[None] * len(problem), *(key(run) for run in shown)]
     return [*problem, *lines], keys
 
@@ -131,14 +134,14 @@ def _empty(view: View, listed: Listed) -> str:
     if listed.is_loading:
         return "loading"
     if listed.searched_to is not None:
-        return _gave_up(listed.searched_to)
+        return _gave_up(view, listed.searched_to)
     if listed.is_filtered:
-        return "no run matches · esc clears the filter, tab shows another list"
+        return "no run matches · {back} clears the filter, {next_panel} shows another list".format_map(view.keys)
     return no_run(view)
 
 
-def _gave_up(number: int) -> str:
-    return f"searched back to run {number:,} · ↓ searches further"
+def _gave_up(view: View, number: int) -> str:
+    return f"searched back to run {number:,} · {view.keys['down']} searches further"
 
 
 def _row(view: View, run: Run, name: str, widths: Columns, cells: int) -> Line:

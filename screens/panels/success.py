@@ -7,7 +7,7 @@ from opsconsole.core import humanize
 from opsconsole.service.snapshot import JobHistory, Pause, Work
 from screens.panels import pauses
 from screens.panels.job_states import JobState, keys_of, worst_first
-from screens.panels.view import WIDE, Blocks, View, empty, fitted, stale
+from screens.panels.view import NO_JOBS, WIDE, Blocks, View, empty, fitted, stale
 from screens.widgets import symbols
 from screens.widgets.lines import Drawing, Line, Piece, fill, left, line, right, spark, width
 from screens.widgets.names import shortened
@@ -22,7 +22,7 @@ def panel(view: View, cells: int, rows: int) -> Drawing:
     states = worst_first(view)
     names = shortened((state.name for state in states), max(1, _columns(cells)[1] - 1))
     blocks = Blocks(keys_of(states), lambda index: (_row(view, states[index], names[states[index].name], cells),))
-    shown = fitted(blocks or [empty(view, Work.HISTORIES, "no jobs")], rows, cells, view.cursor)
+    shown = fitted(blocks or [empty(view, Work.HISTORIES, NO_JOBS)], rows, cells, view.cursor)
     more = f" · {shown.hidden} more" if cells >= WIDE else f" +{shown.hidden}"
     title = line(Piece("Success" + (more if shown.hidden else ""), "title"))
     return Drawing(shown.lines, title, stale(view) or _header(cells), shown.rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from itertools import product
+from typing import NamedTuple
 
 from opsconsole.core import humanize
 from opsconsole.rules import finding_text
@@ -58,6 +59,15 @@ def _operators(view: View) -> Line:
     return line("  ", text(", ".join(names), "quiet", 60))
 
 
+class Verdict(NamedTuple):
+    """A problem: how bad it is, what is wrong, what to do about it, and for how long it has been so."""
+
+    symbol: symbols.Symbol
+    message: Line
+    remedy: str = ""
+    ago: Line = EMPTY
+
+
 def verdict(view: View, cells: int, keys: Sequence[tuple[str, str]] = ()) -> Line:
     """The worst problem and the keys for it, or its remedy; empty without problems."""
     if (preparation := view.snapshot.preparation) is not None:
@@ -65,7 +75,7 @@ def verdict(view: View, cells: int, keys: Sequence[tuple[str, str]] = ()) -> Lin
     worst = _verdicts(view)
     if not worst:
         return EMPTY
-    symbol, message, remedy = worst[0]
+    symbol, message, remedy, ago = worst[0]
     start = line(" ", Piece(f"{symbol.char} {symbol.word.upper()}", symbol.style), "  ", *message)
     more = [Piece(f"  +{len(worst) - 1} more ", "quiet")] if len(worst) > 1 else [Piece(" ")]
     end = [Piece("  "), text(remedy, "key", 60), *more] if remedy else more
@@ -79,7 +89,8 @@ def verdict(view: View, cells: int, keys: Sequence[tuple[str, str]] = ()) -> Lin
                 break
     if remedy == RECONNECTS and width(start) + width(end) > cells:
         end = more
-    return ends(start, tuple(end), cells)
+    whole = (*start, *ago)
+    return ends(whole if width(whole) + width(end) <= cells else start, tuple(end), cells)
 
 
 def _preparation(preparation: Preparation, cells: int) -> Line:
@@ -91,41 +102,40 @@ def _preparation(preparation: Preparation, cells: int) -> Line:
     return ends(line(" ", Piece("◷ PREPARING", "live"), "  ", text(preparation.step, limit=100)), end, cells)
 
 
-def _verdicts(view: View) -> list[tuple[symbols.Symbol, Line, str]]:
+def _verdicts(view: View) -> list[Verdict]:
     snapshot = view.snapshot
     if view.step and not snapshot.findings:
-        return [(symbols.STARTING, line(text(view.step)), "")]
+        return [Verdict(symbols.STARTING, line(text(view.step)))]
     critical, warning = symbols.SEVERITY[Severity.CRITICAL], symbols.SEVERITY[Severity.WARNING]
-    found: list[tuple[symbols.Symbol, Line, str]] = []
+    found: list[Verdict] = []
     is_leading = snapshot.leader is not None and snapshot.leader.is_me
     is_found = snapshot.store_lock is not None or any(each.subject == Work.ENGINE for each in snapshot.findings)
     if snapshot.engine_problem and not is_leading and not is_found:
-        found.append((critical, line("this process cannot lead: ", text(snapshot.engine_problem, limit=300)), ""))
+        found.append(Verdict(critical, line("this process cannot lead: ", text(snapshot.engine_problem, limit=300))))
     findings = shown(view)[0]
     found += [_finding(view, finding) for finding in findings[:1]]
-    found += [(symbols.SEVERITY[each.severity], EMPTY, "") for each in findings[1:]]  # only counted
+    found += [Verdict(symbols.SEVERITY[each.severity], EMPTY) for each in findings[1:]]  # only counted
     is_known = snapshot.store_outage is snapshot.store_lock is None and snapshot.why_unknown(Work.LEADER) is None
     if snapshot.leader is None and is_known and snapshot.jobs:
-        no_leader = (warning, line("no leader: no run starts until a process leads"), "")
+        no_leader = Verdict(warning, line("no leader: no run starts until a process leads"))
         found.insert(sum(severity is critical for severity, *_ in found), no_leader)
     pause = pauses.of_all(snapshot.pauses, view.now)
     if pause is not None:
         status = pauses.status(pause, view.now, "UTC", 60, symbols.PAUSED.word)
-        found.append((symbols.PAUSED, line("all jobs are ", *status), " ".join(view.offer(fixes.RESUME) or ())))
+        found.append(Verdict(symbols.PAUSED, line("all jobs are ", *status), " ".join(view.offer(fixes.RESUME) or ())))
     if not found and Work.HEALTH in snapshot.unread:
-        found.append((symbols.STARTING, line(READING), ""))
+        found.append(Verdict(symbols.STARTING, line(READING)))
     if not found and stale(view):
-        found.append((warning, line("no news from the store"), "wait, or quit and start again"))
+        found.append(Verdict(warning, line("no update from the store"), "wait, or quit and start again"))
     return found
 
 
-def _finding(view: View, finding: Finding) -> tuple[symbols.Symbol, Line, str]:
-    ago = humanize.age(view.now - finding.since)
+def _finding(view: View, finding: Finding) -> Verdict:
     sentence = text(finding_text.sentence(finding, view.now), limit=300)
-    message = line(text(finding_text.subject(finding), "strong", 80), " ", sentence, Piece(f" · {ago}", "quiet"))
-    if finding.kind is FindingKind.UNREACHABLE:
-        return symbols.SEVERITY[finding.severity], message, RECONNECTS
-    return symbols.SEVERITY[finding.severity], message, fix_of(view, finding)
+    message = line(text(finding_text.subject(finding), "strong", 80), " ", sentence)
+    remedy = RECONNECTS if finding.kind is FindingKind.UNREACHABLE else fix_of(view, finding)
+    ago = line(Piece(f" · {humanize.age(view.now - finding.since)}", "quiet"))
+    return Verdict(symbols.SEVERITY[finding.severity], message, remedy, ago)
 
 
 def _leader(view: View, since: str) -> Piece:

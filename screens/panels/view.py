@@ -21,6 +21,7 @@ Key = Row
 WIDE = 78
 """From this width on, a run or a finding takes one row."""
 
+NO_JOBS = "no jobs; add a pack to jobs.packs in the configuration"
 UNKNOWN = "unknown while the store is unreachable"
 OLD_AFTER = timedelta(seconds=5)
 """A Snapshot older than this is stale: the sampler hangs."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from opsconsole.core import humanize
 from opsconsole.rules import finding_text
 from opsconsole.service.snapshot import AlertCard, Severity, Work
-from screens.panels import jobs, pauses
+from screens.panels import pauses
 from screens.panels.job_states import JobState, Rank, worst_first
 from screens.panels.running import share
-from screens.panels.view import View, empty, stale
+from screens.panels.view import NO_JOBS, View, empty, stale
 from screens.widgets import symbols
 from screens.widgets.lines import EMPTY, Line, Piece, bar, ends, fill, line, text
 from screens.widgets.names import middle
@@ -95,7 +95,7 @@ def content(view: View, cells: int, rows: int) -> list[Line]:
     lines: list[Line] = [EMPTY, *head, EMPTY] if head else []
     shown = tiles(view)
     if not shown:
-        return [*lines, *empty(view, Work.JOBS, jobs.NO_JOBS).lines]
+        return [*lines, *empty(view, Work.JOBS, NO_JOBS).lines]
     across = max(1, (cells + GAP) // (TILE_CELLS + GAP))
     each = (cells - GAP * (across - 1)) // across
     down = max(1, (rows - len(lines)) // (TILE_ROWS + GAP))
@@ -119,7 +119,12 @@ def _rank(tile: Tile) -> int:
 def _of_alert(view: View, card: AlertCard) -> Tile:
     alert = card.alert
     symbol = symbols.SEVERITY[alert.severity]
-    return Tile(symbol, humanize.age(view.now - alert.since), alert.subject, line(text(alert.message, "", 200)))
+    return Tile(
+        symbol,
+        humanize.age(view.now - alert.since),
+        finding_text.name(alert.rule, alert.subject),
+        line(text(alert.message, "", 200)),
+    )
 
 
 def _of_job(view: View, job: JobState) -> Tile:
@@ -144,7 +149,9 @@ def _rest(hidden: Sequence[Tile]) -> Tile:
     bad = sum(not tile.is_ok for tile in hidden)
     attention = symbols.SEVERITY[Severity.WARNING]._replace(word="more")
     state = attention if bad else symbols.RESOLVED._replace(word="ok")
-    name = f"{bad} more need a look" if bad else f"{len(hidden)} more are ok"
+    are_all_ok = all(tile.state == symbols.OK for tile in hidden)
+    good = f"{len(hidden)} more are ok" if are_all_ok else f"{len(hidden)} more without a problem"
+    name = f"{bad} more need a look" if bad else good
     return Tile(state, "", name, EMPTY, is_ok=not bad)
 
 

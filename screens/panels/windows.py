@@ -29,7 +29,7 @@ COLUMNS = {
 }
 """The width of each state's count."""
 WIDE = 110
-NO_JOB = "no loaded job has windows; a job that covers a day, four weeks or a month has"
+NO_JOB = "no job has windows to backfill: a job with covers=DAY has one for each day"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,15 @@ from screens.widgets.lines import EMPTY, Line, Piece, line, tail, text
 from screens.widgets.text_field import TextField
 
 LENGTH = 200
-KEY = "/"
 
 
 class FilterField(TextField):
-    """A text that filters rows. While it `is_open`, what is typed goes into it."""
+    """A text that filters rows, and the `key` that opens it. While it `is_open`, what is typed goes into it."""
 
     def __init__(self) -> None:
         super().__init__(LENGTH)
         self.is_open = False
+        self.key = "/"
 
     def erase_word(self) -> None:
         """Erases the last word."""
@@ -34,14 +34,14 @@ class FilterField(TextField):
         """The filter in at most `cells`: its key with a hint while it is closed and empty, otherwise its text, with a
         cursor while it is open.
         """
-        if cells < len(KEY) + 2:
+        if cells < len(self.key) + 2:
             return EMPTY
         if not self.value and not self.is_open:
-            return line(Piece(KEY, "key"), Piece(f" {hint}"[: cells - 1], "quiet"))
+            return line(Piece(self.key, "key"), Piece(f" {hint}"[: cells - len(self.key)], "quiet"))
         cursor = "_" if self.is_open else ""
-        room = cells - len(KEY) - 1 - len(cursor)
+        room = cells - len(self.key) - 1 - len(cursor)
         shown = Piece(tail(text(self.value, limit=LENGTH * 6).text, room), "strong")
-        pieces = [Piece(KEY, "key"), Piece(" "), shown, Piece(cursor, "quiet")]
+        pieces = [Piece(self.key, "key"), Piece(" "), shown, Piece(cursor, "quiet")]
         if not self.value:
             pieces += [Piece(f" {hint}"[: max(0, room - 1)], "quiet")]
         return tuple(pieces)

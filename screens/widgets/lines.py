@@ -85,6 +85,16 @@ def right(value: object, cells: int, style: str = "") -> Piece:
     return Piece(" " * (cells - cell_len(shown)) + shown, style)
 
 
+def fitting(parts: Sequence[Line], cells: int) -> Line:
+    """The parts one after the other, without those at the end that have no room; at least the first."""
+    shown = parts[0]
+    for part in parts[1:]:
+        if width(shown) + width(part) > cells:
+            break
+        shown = (*shown, *part)
+    return shown
+
+
 def crop(pieces: Line, cells: int) -> Line:
     """The line, shortened to `cells` with an ellipsis."""
     if width(pieces) <= cells:
@@ -120,6 +130,18 @@ def wrapped(sentences: Sequence[str], cells: int, style: str = "") -> list[Line]
             row = cut(f"{row} {word}" if row else word, cells)
         lines.append(line(Piece(row, style)))
     return lines
+
+
+def wrapped_parts(parts: Sequence[str], cells: int, style: str = "") -> list[Line]:
+    """Parts of a sentence in lines of at most `cells`, with dots between them; a line ends after a whole part."""
+    rows: list[str] = []
+    for part in parts:
+        joined = f"{rows[-1]} · {part}" if rows else part
+        if rows and cell_len(text(joined, limit=1000).text) <= cells:
+            rows[-1] = joined
+        else:
+            rows.append(part)
+    return wrapped(rows, cells, style)
 
 
 def ends(start: Line, end: Line, cells: int) -> Line:

@@ -35,7 +35,8 @@ class PanelOwner(Protocol[View]):
 class Panel(Lines, Generic[View]):
     """Shows what `draw(view, cells, rows)` returns for the inside of its border, and only the cells that changed.
 
-    Not focusable: for a panel without rows to choose.
+    Not focusable: for a panel without rows to choose. `row_at(x, y, cells)` returns what the mouse selects where a line
+    has several things to choose.
     """
 
     ALLOW_MAXIMIZE = True
@@ -48,9 +49,11 @@ class Panel(Lines, Generic[View]):
         id: str,  # noqa: A002 - as in Textual
         classes: str | None = None,
         focusable: bool = True,
+        row_at: Callable[[int, int, int], Row | None] | None = None,
     ) -> None:
         super().__init__(id=id, classes=classes)
         self.draw = draw
+        self._row_at = row_at
         self.can_focus = focusable
         self._needed: int | None = None
         self._top = Drawing(())
@@ -129,8 +132,11 @@ class Panel(Lines, Generic[View]):
 
     def on_click(self, event: events.Click) -> None:
         """Selects the row."""
-        y = event.y - self.content_offset.y
-        row = self._rows[y] if 0 <= y < len(self._rows) else None
+        x, y = event.x - self.content_offset.x, event.y - self.content_offset.y
+        if self._row_at is not None:
+            row = self._row_at(x, y, self.size.width)
+        else:
+            row = self._rows[y] if 0 <= y < len(self._rows) else None
         if row is not None:
             self._owner.clicked(row)
 

@@ -206,6 +206,8 @@ class FakeService:
 
     def run_page(self, number: int, /) -> RunPage:
         self.calls.append(("run_page", number))
+        if self.unreachable is not None:
+            raise self.unreachable
         if number not in self.pages:
             raise UnknownRun(number)
         return self.pages[number]

@@ -23,7 +23,7 @@ def test_two_keys_acknowledge_an_alert_until_it_is_resolved() -> None:
         await console.press(*OUTAGE, "a")
         for words in (
             "Acknowledge",
-            "▸unreachable the data database",
+            "▸the data database",
             "1 h  4 h  24 h  3 d [until resolved]",
             "when it is resolved, or becomes worse",
         ):
@@ -87,7 +87,7 @@ def test_what_the_leader_refuses_is_shown() -> None:
 def test_an_alert_its_job_its_pack_and_its_rule_can_be_silenced(downs: int, target: str) -> None:
     async def scenario(console: Console) -> None:
         await console.press(*LATE, "s")
-        for words in ("▸overdue reporting.daily_report", "this alert", "[12 h]", "06:20 UTC, in 11 h 59 min"):
+        for words in ("▸reporting.daily_report: overdue", "this alert", "[12 h]", "06:20 UTC, in 11 h 59 min"):
             assert words in console.text, words
         await console.press(*["down"] * downs, *"move", "enter")
         end = datetime(2026, 1, 20, 6, 20, tzinfo=UTC)
@@ -100,8 +100,8 @@ def test_what_is_about_no_job_has_fewer_targets() -> None:
     async def scenario(console: Console) -> None:
         await console.press(*OUTAGE, "s", "down")
         assert "▸unreachable " in console.text
-        assert "its rule" in console.text
-        assert "its pack" not in console.text
+        assert "this rule, of every job" in console.text
+        assert "the whole pack" not in console.text
 
     run_console(scenario, SOME)
 

@@ -86,7 +86,7 @@ def test_tab_and_arrows_choose_which_alerts_are_listed() -> None:
 
 @pytest.mark.parametrize(
     ("tabs", "words"),
-    [(0, "no alerts: nothing is wrong"), (1, "no alert is firing"), (4, "no alert was resolved in the last 24 hours")],
+    [(0, "no alerts: none is open"), (1, "no alert is firing"), (4, "no alert was resolved in the last 24 hours")],
 )
 def test_an_empty_list_says_what_that_means(tabs: int, words: str) -> None:
     async def scenario(console: Console) -> None:
@@ -144,7 +144,7 @@ def test_the_details_follow_the_cursor() -> None:
         await console.press("down", "down", "down")
         await console.until(lambda: "who       ben acknowledged it until" in console.text)
         for words in (
-            "figures   planned 10000 · ok 9997 · failed 3",
+            "figures   planned 10,000 · ok 9,997 · failed 3",
             "items     u0417 u1290",
             "ticket 81",
             "do        r retries what failed",
@@ -263,7 +263,7 @@ def test_the_dashboard_shows_and_takes_acknowledgements() -> None:
         await console.press("home")
         assert "a ack" in console.text
         await console.press("a")
-        assert "▸overdue reporting.daily_report" in console.text
+        assert "▸reporting.daily_report" in console.text
         await console.press("enter")
         await console.until(lambda: console.service.calls_of("acknowledge") == [("acknowledge", 8, None, "")])
         await console.press("s")

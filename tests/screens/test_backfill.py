@@ -103,7 +103,7 @@ def test_the_backfill_page_explains_that_no_job_has_windows() -> None:
 
     async def scenario(console: Console) -> None:
         await console.press("4")
-        assert "no loaded job has windows" in console.text
+        assert "no job has windows" in console.text
         await console.press("enter", "down", "tab", "b", "x")
 
     run_console(scenario, service=service)
@@ -312,8 +312,8 @@ def test_without_colours_marked_days_are_underlined_and_the_cursor_is_reversed(
     async def scenario(console: Console) -> None:
         await console.press(*MARKED)
         await console.until(lambda: "· fresh: run 4000" in console.text)
-        shown = console.app.screen.query_one("#content", Lines)
-        drawn = [segment for y in range(2, 10) for segment in shown.render_line(y) if segment.style]
+        shown = console.app.screen.query_one("#calendar", Lines)
+        drawn = [segment for y in range(1, 9) for segment in shown.render_line(y) if segment.style]
         assert [each.text for each in drawn if each.style and each.style.underline] == ["m", "m", "·", "·", "marked"]
         assert [each.text for each in drawn if each.style and each.style.reverse] == ["·"]
 
@@ -347,7 +347,7 @@ def test_keys_backfill_days_with_a_real_service(
             await console.press("left", "space", *["down"] * 5, "space", "plus")
             await console.until(lambda: "Marked 2025-01-13 to 01-18: 6 windows, all missing" in console.text)
             await console.press("enter")
-            await console.until(lambda: "runs      12 windows · 24 items" in console.text)
+            await console.until(lambda: "runs       12 windows · 24 items" in console.text)
             await console.press("enter", "enter")
             await console.until(lambda: "started backfill 1: 12 windows" in console.notice)
             await console.until(lambda: "12 of 12 ✗1" in console.text)

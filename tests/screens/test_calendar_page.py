@@ -13,6 +13,7 @@ from screens.dialogs.dialog import Confirm
 from screens.dialogs.text_dialog import TypeToConfirm
 from screens.pages.backfills import BackfillScreen
 from screens.pages.calendar import CalendarScreen
+from screens.widgets.panel import Panel
 from tests.screens import fakes, past, samples
 from tests.screens.backfill_pages import MARKED, REPORT, planned, service_with
 from tests.screens.console import Console, run_console
@@ -80,7 +81,7 @@ def test_m_cycles_through_the_window_filter_and_plus_includes_the_jobs_that_foll
             "only missing windows",
         ):
             await console.press("m")
-            assert f"windows   {words}: " in console.text
+            assert f"windows    {words}: " in console.text
         assert "+ includes them" in console.text
         await console.press("plus")
         assert "+ excludes them" in console.text
@@ -123,6 +124,35 @@ def test_equals_shows_the_command_line() -> None:
     run_console(scenario)
 
 
+def test_the_calendar_is_a_panel_among_others() -> None:
+    async def scenario(console: Console) -> None:
+        await console.press(*REPORT)
+        await console.until(lambda: "· 350" in console.text and "✓ 11" in console.text)
+        page = console.app.screen
+        assert isinstance(page, CalendarScreen)
+        grid, backfills = (page.query_one(f"#{name}", Panel) for name in ("calendar", "backfills"))
+        assert page.focused is grid
+        await console.press("tab")
+        assert page.focused is backfills
+        assert "▸ ✓ 11" in console.text
+        await console.press("v")
+        assert "Backfills" in console.text
+        assert "Nothing marked" not in console.text
+        await console.press("tab")
+        assert page.maximized is grid
+        await console.press("v")
+        assert "Nothing marked" in console.text
+        await console.pilot.click("#backfills", offset=(10, 2))
+        assert page.cursor == ("backfills", "10")
+        await console.pilot.click("#calendar", offset=(57, 3))
+        assert page.focused is grid
+        assert "Tue 2026-01-13  · fresh" in console.text
+        await console.pilot.click("#calendar", offset=(2, 3))
+        assert "Tue 2026-01-13  · fresh" in console.text
+
+    run_console(scenario, service=service_with(*past.PAST_BACKFILLS))
+
+
 # --- the plan --------------------------------------------------------------------------------------------------------
 
 
@@ -153,8 +183,8 @@ def test_a_range_is_marked_planned_applied_and_followed() -> None:
         await planned(console, "enter")
         call = ("plan_backfill", (past.REPORT,), "2025-12-01", "2025-12-05", Only.MISSING)
         assert service.calls_of("plan_backfill") == [call]
-        assert "runs      4 windows · 4,812 items · about 2 s · overwrites nothing" in console.text
-        assert "skips     1 window: fresh" in console.text
+        assert "runs       4 windows · 4,812 items · about 2 s · overwrites nothing" in console.text
+        assert "skips      1 window: fresh" in console.text
         assert "◐ results expire soon" in console.text
         assert service.calls_of("apply_backfill") == []
 

@@ -87,7 +87,7 @@ def test_panels_keep_their_content_while_store_and_redis_are_unreachable() -> No
 def test_a_sampler_that_hangs_is_reported() -> None:
     async def scenario(console: Console) -> None:
         assert "stale since 18:19:27 UTC" in console.text
-        assert "no news from the store" in console.text
+        assert "no update from the store" in console.text
 
     run_console(scenario, replace(samples.QUIET, at=samples.ago(seconds=40)))
 
@@ -111,7 +111,7 @@ def test_another_process_leads() -> None:
 
 def test_empty_panels_say_what_to_do_next() -> None:
     async def scenario(console: Console) -> None:
-        assert "no jobs · name a pack under `packs` in the configuration" in console.text
+        assert "no jobs; add a pack to jobs.packs in the configuration" in console.text
         await console.press("enter", "r")
         assert "choose a row" in console.notice
         await console.press("t")

@@ -26,7 +26,7 @@ def test_an_alert_is_written_up_shown_and_kept(tmp_path: Path) -> None:
     async def scenario(console: Console) -> None:
         console.app.installation = Installation(data=tmp_path)
         await console.press("6", "i")
-        assert "This alert: alert 7 (unreachable the data database)." in console.text
+        assert "This alert: alert 7 (the data database: unreachable)." in console.text
         await console.press("enter")
         await console.until(lambda: "# Incident of 1 alerts" in console.text)
         assert isinstance(console.app.screen, DocumentScreen)

@@ -227,6 +227,26 @@ def test_a_rebound_key_works_and_help_and_footer_show_it() -> None:
     run_console(scenario, past_alerts.SOME, installation=installation, size=(120, 40))
 
 
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        (("2", "f", *"zzz"), "no job matches; f9 clears the filter"),
+        (("4", "enter"), "M stale, failed, not fresh, all"),
+        (("4", "enter"), "m marks the start of a range"),
+        (("T",), "f9 back"),
+        (("ctrl+p",), "f9 goes back"),
+    ],
+)
+def test_sentences_name_the_keys_of_the_configuration(keys: tuple[str, ...], sentence: str) -> None:
+    rebound = {"back": "f9", "filter": "f", "follow": "F", "next_panel": "n", "only": "M", "mark": "m", "trigger": "T"}
+
+    async def scenario(console: Console) -> None:
+        await console.press(*keys)
+        await console.until(lambda: sentence in console.text or sentence in console.notice)
+
+    run_console(scenario, service=service(), installation=Installation(keys=rebound), size=(120, 40))
+
+
 def test_two_keys_that_change_places_do_what_the_other_did() -> None:
     installation = Installation(keys={"up": "down,j", "down": "up,k"})
 

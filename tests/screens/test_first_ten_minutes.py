@@ -168,7 +168,7 @@ def test_an_overdue_job_is_the_first_thing_on_the_screen(draw: Draw) -> None:
 def test_w_explains_why_it_is_overdue(draw: Draw) -> None:
     async def task(console: Console, keys: Keys, picture: Picture) -> None:
         await keys.press("w")
-        await console.until(lambda: "looking for the rows" not in console.text)
+        await console.until(lambda: "loading the rows" not in console.text)
         assert f"Why {BOARD}" in console.text
         picture("why")
 

@@ -158,7 +158,7 @@ def test_the_list_and_then_the_details_take_the_whole_page() -> None:
 def test_a_console_without_jobs_shows_what_to_do() -> None:
     async def scenario(console: Console) -> None:
         await console.press("2")
-        assert "no jobs; name a pack under `packs` in the configuration" in console.text
+        assert "no jobs; add a pack to jobs.packs in the configuration" in console.text
 
     run_console(scenario, samples.EMPTY)
 

@@ -209,7 +209,7 @@ def test_with_room_the_details_show_everything_at_once() -> None:
         "4811  ◐ partial",
         "1.2 s to 1.8 s · 10,000 items · batches of 50 · 2 workers",
         "24 h 99.9 · 7 d 99.9 · 30 d 100.0 %",
-        "u0417 in 2 and 1 more of the last 5 runs",
+        "u0417 in 2 of the last 5 runs, and 1 other item",
         "too long above 10 min",
         "runs after attempts.sync, waits at most 1 h",
         "never runs together with attempts.suggest",

@@ -134,7 +134,8 @@ def test_figures_are_formatted_for_people() -> None:
         "12 min",
         "3.5 h",
     ]
-    assert [humanize.rate(r) for r in (None, 7400, 52, 0.4)] == ["-/s", "7.4k/s", "52/s", "0.4/s"]
+    assert [humanize.rate(r) for r in (None, 7400, 52, 0.4, 0)] == ["-/s", "7.4k/s", "52/s", "0.4/s", "0.0/s"]
+    assert [humanize.rate(r) for r in (0.0375, 0.001)] == ["2.2/min", "3.6/h"]
     assert [humanize.age(timedelta(seconds=s)) for s in (-5, 53, 240, 18_000, 260_000)] == [
         "0 s",
         "53 s",

@@ -15,6 +15,7 @@ from opsconsole.core.errors import Unavailable
 from opsconsole.rules.job_history import Usual
 from opsconsole.service.run_details import BatchCell, RunPage
 from screens.dialogs.dialog import Confirm
+from screens.keymap import key_names
 from screens.pages.dashboard import Dashboard
 from screens.pages.run import RunScreen
 from screens.panels import run as run_panel, run_failures, run_grid, run_log
@@ -35,7 +36,7 @@ def text_of(page: RunPage, cells: int = 80, height: int = 20, held_at: int | Non
         *run_grid.rows(page, cells, grid_rows),
         run_failures.title(page),
         *run_failures.rows(page, Items(), cells, 6),
-        run_log.end(log, (), 10),
+        run_log.end(log, (), 10, key_names({})),
         *run_log.rows(log, cells, 10),
     ]
     assert all(width(each) <= cells for each in lines)

@@ -77,7 +77,7 @@ def test_the_panels_fit_everywhere(cells: int, rows: int) -> None:
 
 def test_wide_lists_show_who_requested_a_run_and_when_it_started() -> None:
     shown = text(runs.rows(VIEW, Listed(past_runs.RUNS), 198, 10)[0])
-    assert "asha, backfill     13 Jan 22:50 IST" in shown
+    assert "asha, backfill       13 Jan 22:50 IST" in shown
     assert "redis is unreachable: connection refused" in shown
 
 

@@ -75,7 +75,7 @@ def test_tiles_fill_the_room_and_the_rest_is_counted(size: tuple[int, int]) -> N
     lines = wall.content(View(many, samples.NOW), cells, rows)
 
     assert len(lines) <= rows
-    assert "more are ok" in text(lines)
+    assert "more without a problem" in text(lines)
     bad = replace(many, findings=tuple(replace(samples.OVERDUE, subject=card.name) for card in many.jobs))
     assert "more need a look" in text(wall.content(View(bad, samples.NOW), cells, rows))
     for evil in (*HOSTILE, ALL):
