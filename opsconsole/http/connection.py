@@ -142,7 +142,8 @@ class Connection(H11Protocol):
         if self._is_refused or not (self.is_busy or self.unread_bytes):
             self.abort()
         else:
-            self.headers.append(_CLOSE)  # of the request; uvicorn repeats it in the response
+            scope = self.cycle.scope
+            scope["headers"] = [*scope["headers"], _CLOSE]  # of the request; uvicorn repeats it in the response
             super().shutdown()
             self.loop.call_later(GRACE_SECONDS, self.abort)
 

@@ -76,7 +76,7 @@ def test_the_limits_hold_on_a_unix_socket(place: Installation, few: int, tmp_pat
 
 def test_a_request_in_progress_is_not_closed_for_others(client: HttpClient, few: int) -> None:
     with ThreadPoolExecutor(1) as clients:
-        slow = clients.submit(client.get, "/slow/0.5")
+        slow = clients.submit(client.get, "/slow/1.5")
         with stalled(client.connect, few * 4, *STALLED.values()):
             assert slow.result().status == 200
 
@@ -165,7 +165,7 @@ def test_an_idle_connection_is_kept_longer_than_a_slow_one_and_clients_can_read_
 def test_the_last_response_of_a_server_announces_the_end_of_the_connection(place: Installation) -> None:
     with ThreadPoolExecutor(1) as clients:
         with served(place) as client:
-            last = clients.submit(client.get, "/slow/0.5")
+            last = clients.submit(client.get, "/slow/1.5")
             eventually(lambda: "http-call" in [each.name for each in threading.enumerate()], "it is being served")
         headers = last.result().headers
 
