@@ -165,8 +165,9 @@ def test_an_idle_connection_is_kept_longer_than_a_slow_one_and_clients_can_read_
 def test_the_last_response_of_a_server_announces_the_end_of_the_connection(place: Installation) -> None:
     with ThreadPoolExecutor(1) as clients:
         with served(place) as client:
+            before = calls()
             last = clients.submit(client.get, "/slow/1.5")
-            eventually(lambda: "http-call" in [each.name for each in threading.enumerate()], "it is being served")
+            eventually(lambda: not calls() <= before, "it is being served")
         headers = last.result().headers
 
     assert headers["connection"] == "close"
@@ -282,6 +283,11 @@ def test_random_bytes_leave_the_server_as_it_was(
     assert client.get("/healthz").status == 200
     eventually(lambda: open_files() <= files, "no file is left open")
     assert [record for record in caplog.records if record.levelno > logging.INFO] == []
+
+
+def calls() -> set[threading.Thread]:
+    """The threads in which handlers are called."""
+    return {each for each in threading.enumerate() if each.name == "http-call"}
 
 
 def open_files() -> int:
