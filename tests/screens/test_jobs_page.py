@@ -320,7 +320,10 @@ def test_a_schedule_is_changed_and_reset_in_a_dialog() -> None:
         await console.press(*["backspace"] * len("* * * *"), *"5 * * *", "tab", "tab", *"late")
         await console.press("enter")
         await console.until(lambda: ("schedule", first.name, "0 5 * * *", first.tz, "late") in console.service.calls)
-        await console.press("S", *["backspace"] * len("0 * * * *"), "enter")
+        await console.until(lambda: "In words" not in console.text)
+        await console.press("S")
+        await console.until(lambda: "In words" in console.text)
+        await console.press(*["backspace"] * len("0 * * * *"), "enter")
         await console.until(lambda: ("reset_schedule", first.name, "") in console.service.calls)
 
     run_console(scenario, snapshot)
