@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from acme.billing.daily_statements import STATEMENT, daily_statements
-from acme.billing.extensions import currency, newest_day, statement
+from acme.billing.daily_statements import STATEMENT, Statement, daily_statements
+from acme.billing.extensions import StatementRequest, currency, newest_day, statement
 from acme.billing.tables import metadata
 from opsconsole import Pack
 from opsconsole.extensions import Check, Panel, Route
@@ -23,7 +23,15 @@ pack = Pack(
     families=(STATEMENT,),
     metadata=metadata,
     settings=Billing,
-    routes=(Route("GET", "/billing/statement/{customer}/{day}", statement),),
+    routes=(
+        Route(
+            "GET",
+            "/billing/statement/{customer}/{day}",
+            statement,
+            fields=StatementRequest,
+            answers={200: Statement},
+        ),
+    ),
     panels=(Panel("Billing", newest_day),),
     checks=(Check("currency", currency),),
 )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
 from sqlalchemy import func, select
 
 from acme.billing.daily_statements import STATEMENT, Statement
 from acme.billing.tables import charges, statements
-from opsconsole.extensions import Condition, ExtensionContext, PanelContent, Reply, Request, Severity
+from opsconsole.extensions import Condition, ExtensionContext, PanelContent, Reply, Severity
 
 
 def newest_day(ctx: ExtensionContext) -> PanelContent:
@@ -34,9 +35,16 @@ def currency(ctx: ExtensionContext) -> Iterator[Condition]:
         yield Condition(Severity.WARNING, f"{number:,} charges are not in {expected}")
 
 
-def statement(ctx: ExtensionContext, request: Request) -> Reply:
+class StatementRequest(msgspec.Struct, frozen=True):
+    """Which statement."""
+
+    customer: str
+    day: str
+
+
+def statement(ctx: ExtensionContext, request: StatementRequest) -> Reply:
     """A customer's statement of a day, from the cache or, on a miss, from the database."""
-    customer, day = request.path["customer"], request.path["day"]
+    customer, day = request.customer, request.day
     cached = ctx.cache.reader.get(
         STATEMENT, Statement | None, lambda: _stored(ctx, customer, day), user=customer, date=day
     )
