@@ -291,16 +291,16 @@ class Database:
             yield connection
 
     @contextmanager
-    def writing(self, *, patient: bool = False, by_key: bool = False, also: str = "") -> Iterator[Connection]:
+    def writing(self, *, patient: bool = False, by_key: bool = False, first_query: str = "") -> Iterator[Connection]:
         """A write transaction: committed at the end of the block, rolled back if it raises. With `patient` its
         statements have no limits, as for a migration; `by_key` is as in `reading`. Raises RuntimeError when PostgreSQL
-        can commit nothing, because the block caught the error of a statement. There the query `also` is sent with the
-        start of the transaction; see `Session.also`.
+        can commit nothing, because the block caught the error of a statement. PostgreSQL executes `first_query` with
+        the start of the transaction; see `Session.first_row`.
 
         On SQLite it takes the write lock at once, and a process has one such transaction at a time.
         """
         if not self.is_sqlite:
-            options = {"patient": patient, "by_key": by_key, "also": also, "only_reads": self._read_only}
+            options = {"patient": patient, "by_key": by_key, "first_query": first_query, "only_reads": self._read_only}
             with self._transaction(options) as connection:
                 yield connection
                 self._require_intact(connection)
@@ -377,7 +377,7 @@ class Database:
         options, session = connection.get_execution_options(), connection.connection.driver_connection
         assert isinstance(session, postgres.Session)  # noqa: S101 - what `do_connect` opens
         if options.get("isolation_level") == _AUTOCOMMIT:
-            session.opening = None
+            session.opening = session.limit = None
             return
         only_reads = options.get("only_reads", False)
         limit = None if options.get("patient") else self._statement_seconds
@@ -389,7 +389,7 @@ class Database:
             search_path=self._search_path,
             lock_seconds=options.get("lock_seconds"),
             by_key=options.get("by_key", False),
-            also=options.get("also", ""),
+            first_query=options.get("first_query", ""),
         )
 
     def _recognise_lost_session(self, context: ExceptionContext) -> None:

@@ -109,8 +109,8 @@ class Session(psycopg.Connection[tuple[Any, ...]]):
     opening: str | None = None
     """What begins the next transaction; None for statements that run in none, such as VACUUM."""
     must_accept_writes = False
-    also: tuple[Any, ...] | None = None
-    """The row that the query `also` of `first_statement` found."""
+    first_row: tuple[Any, ...] | None = None
+    """What the `first_query` of the newest transaction found."""
 
     def __init__(self, *args: Any, **how: Any) -> None:
         super().__init__(*args, **how)
@@ -121,6 +121,7 @@ class Session(psycopg.Connection[tuple[Any, ...]]):
         would otherwise send a BEGIN of its own and wait for it. Raises psycopg.Error: ReadOnlyServer when the server
         must accept writes and does not.
         """
+        self.first_row = None
         if self.opening is None:
             return
         with self.cursor() as cursor:
@@ -130,7 +131,7 @@ class Session(psycopg.Connection[tuple[Any, ...]]):
             if self.must_accept_writes and row is not None and row[0] in (True, "on"):
                 raise ReadOnlyServer(_why_read_only(cursor))
             while cursor.nextset():
-                self.also = cursor.fetchone() if cursor.description else None
+                self.first_row = cursor.fetchone() if cursor.description else None
 
     def _execute_opening(self, cursor: psycopg.Cursor[tuple[Any, ...]], opening: bytes) -> None:
         try:
@@ -288,18 +289,18 @@ def first_statement(
     search_path: str = "",
     lock_seconds: float | None = None,
     by_key: bool = False,
-    also: str = "",
+    first_query: str = "",
 ) -> str:
     """The first statements of a transaction, sent at once: they begin it, set its limits and its search path, and the
     query returns whether the server refuses writes: `on` or True. With `only_reads` the transaction is a snapshot and
     refuses them itself, so there the query returns whether the server is a standby. A wait for a lock ends after
-    `lock_seconds`, otherwise after half of the `limit`. With `by_key` its plans prefer indexes.
-    The query `also` is executed with them.
+    `lock_seconds`, otherwise after half of the `limit`. With `by_key` its plans prefer indexes. The last one is
+    `first_query`, if it is given.
     """
     begin = f"BEGIN ISOLATION LEVEL {'REPEATABLE READ READ ONLY' if only_reads else 'READ COMMITTED'}; "
     then = f"; SET LOCAL search_path TO {search_path}" if search_path else ""
     then += f"; SET LOCAL random_page_cost = {BY_KEY_PAGE_COST}" if by_key else ""
-    then += f"; {also}" if also else ""
+    then += f"; {first_query}" if first_query else ""
     if limit is None and not only_reads:
         return f"{begin}SHOW transaction_read_only{then}"  # no query: jobs may still choose their isolation level
     columns = ["pg_is_in_recovery()" if only_reads else "current_setting('transaction_read_only') = 'on'"]

@@ -52,10 +52,10 @@ class Store(Database):
 
     @contextmanager
     def writing(
-        self, *, patient: bool = False, by_key: bool = False, also: str = "", quiet: bool = False
+        self, *, patient: bool = False, by_key: bool = False, first_query: str = "", quiet: bool = False
     ) -> Iterator[Connection]:
         """See Database. A `quiet` transaction only shows that somebody is alive."""
-        with super().writing(patient=patient, by_key=by_key, also=also) as db:
+        with super().writing(patient=patient, by_key=by_key, first_query=first_query) as db:
             yield db
         if not quiet:
             self.version += 1
@@ -65,7 +65,7 @@ class Store(Database):
     @contextmanager
     def fenced(self, token: int) -> Iterator[Connection]:
         """A write transaction that only the holder of the lease's `token` can make. Raises Fenced for another token."""
-        with self.writing(also=_LOCKED_TOKEN) as db:
+        with self.writing(first_query=_LOCKED_TOKEN) as db:
             if self._current_token(db) != token:
                 raise Fenced(token)
             yield db
@@ -73,7 +73,7 @@ class Store(Database):
     def _current_token(self, db: Connection) -> int | None:
         if self.is_sqlite:
             return db.execute(_TOKEN).scalar()
-        found: tuple[int] | None = cast("Session", db.connection.driver_connection).also
+        found: tuple[int] | None = cast("Session", db.connection.driver_connection).first_row
         return None if found is None else found[0]
 
     def check_file(self) -> str | None:

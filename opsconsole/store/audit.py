@@ -58,7 +58,9 @@ def append(
 def _adding(db: Connection) -> Any:
     """Adds a row, unless there is one after the same row."""
     if (found := _ADDING.get(db.dialect.name)) is None:
-        found = _ADDING[db.dialect.name] = inserting(db, audit).on_conflict_do_nothing().returning(audit.c.id)
+        found = _ADDING[db.dialect.name] = (
+            inserting(db, audit).on_conflict_do_nothing(index_elements=[audit.c.previous]).returning(audit.c.id)
+        )
     return found
 
 

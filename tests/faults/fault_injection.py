@@ -14,6 +14,7 @@ from opsconsole.authoring.run import NEEDS_A_LOOK, Run, RunState
 from opsconsole.core.failpoints import Point
 from opsconsole.rules.run_search import RunSearch
 from opsconsole.store import runs
+from opsconsole.store.registrations import registrations
 from tests.faults import write_monitor
 from tests.faults.cluster import LEASE_SECONDS, Cluster, Process
 from tests.faults.operators import Operators
@@ -75,6 +76,7 @@ class FaultInjection:
         chaos.heal(self.cluster.place.data)
         self._execute(lambda: self.cluster.service.commands.pause("all", until=None, note="no more faults"))
         paused_at = self.cluster.clock.now()
+        self._wait_until_planned(paused_at)
         self._wait_until_idle()
         for _ in range(RETRIES):
             if not self._unfinished():
@@ -222,6 +224,23 @@ class FaultInjection:
             self._start_missing(with_failpoints=False)
             if time.monotonic() > end:
                 raise NoRecovery(f"command {command} was not executed; see {self.cluster.folder}")
+
+    def _wait_until_planned(self, until: datetime) -> None:
+        """Waits until every scheduled time up to `until` is planned: a leader carries out commands before it plans what
+        was due at the same moment. Raises NoRecovery.
+        """
+        catalog, end = self.cluster.place.catalog, time.monotonic() + IDLE_SECONDS
+        newest = {job.name: cron.previous(until) for job in catalog if (cron := catalog.cron(job)) is not None}
+        while True:
+            self._start_missing(with_failpoints=False)
+            with self.cluster.place.store.reading() as db:
+                found = registrations(db)
+            left = [name for name, at in newest.items() if at is not None and found[name].planned_until < at]
+            if not left:
+                return
+            if time.monotonic() > end:
+                raise NoRecovery(f"not planned until {until}: {', '.join(left)}; see {self.cluster.folder}")
+            time.sleep(0.05)
 
     def _wait_until_idle(self) -> None:
         """Waits until no run is open. Raises NoRecovery."""
