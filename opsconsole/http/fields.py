@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, TypeVar, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -85,13 +86,23 @@ def _converted(name: str, kind: Any, value: Any, *, is_text: bool) -> Any:
 def _wrong(name: str, kind: Any, *, is_text: bool) -> HttpError:
     in_words = expected(kind)
     if is_text and is_list(kind):
-        in_words = f"{_words(schema_of(kind)['items'])}; separate several by commas"
+        in_words = f"{_words(schema_of(_not_null(kind))['items'])}; separate several by commas"
     return HttpError(400, "bad_field", f"{name} must be {in_words}", name)
 
 
 def is_list(kind: Any) -> bool:
     """Whether a field takes several values."""
-    return get_origin(_bare(kind)) in (tuple, list)
+    return get_origin(_bare(_not_null(kind))) in (tuple, list)
+
+
+def _not_null(kind: Any) -> Any:
+    """The type of the values of a field that may be null."""
+    members = [each for each in get_args(kind) if each is not NoneType] if _is_union(kind) else [kind]
+    return members[0] if len(members) == 1 else kind
+
+
+def _is_union(kind: Any) -> bool:
+    return get_origin(kind) in (Union, UnionType)
 
 
 def _bare(kind: Any) -> Any:
