@@ -16,7 +16,7 @@ from opsconsole.authoring.run import NO_PARAMS, OPEN, Run, Selection
 from opsconsole.cache.filters import ClearFilter
 from opsconsole.core.bounds import MAX_NOTE, json_problem, text_problem
 from opsconsole.core.database import Connection
-from opsconsole.core.errors import BadValue, NotAllowed, Refused
+from opsconsole.core.errors import BadValue, Exit, NotAllowed, OpsconsoleError, Refused
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.settings import Actor, Role
 from opsconsole.rules import actions
@@ -39,6 +39,14 @@ class KeyUsed(Refused):
 
     def __init__(self, command: int) -> None:
         super().__init__(f"this key was already used for another request (command {command}); use a new key")
+
+
+class RefusedBefore(OpsconsoleError):
+    """A repeated request that was refused the first time: it stays refused, also if it would be allowed by now."""
+
+    def __init__(self, command: int, message: str, exit_code: int) -> None:
+        self.exit_code = Exit(exit_code)
+        super().__init__(f"{message} (command {command}); use a new key to request it again")
 
 
 class Commands:
@@ -176,14 +184,16 @@ class Commands:
         return error
 
     def performed(self, verb: Verb, target: str, arguments: Mapping[str, object]) -> Mapping[str, Any] | None:
-        """The outcome of the same request with the same key, if there was one. Refuses viewers, as `send` does."""
+        """The outcome of the same request with the same key, if there was one. Refuses viewers, as `send` does. Raises
+        RefusedBefore when that request was refused.
+        """
         if self.actor.role is not Role.OPERATOR:
             self.send(verb, target, arguments)
         if self._key is None:
             return None
         with self._backend.reading() as db:
             number = self._repeated(db, verb, target, arguments, self._backend.now())
-            return None if number is None else commands.get(db, number).outcome
+            return None if number is None else _performed(db, number)
 
     def perform(
         self,
@@ -193,13 +203,13 @@ class Commands:
         write: Callable[[Connection], Mapping[str, object]],
     ) -> Mapping[str, Any]:
         """Carries out at once, in one transaction, what needs no leader: `write` returns the outcome. Raises BadValue,
-        KeyUsed, Unavailable.
+        KeyUsed, RefusedBefore, Unavailable.
         """
         _check(target, arguments)
         at = self._backend.now()
         with self._backend.writing() as db:
             if (repeated := self._repeated(db, verb, target, arguments, at)) is not None:
-                return commands.get(db, repeated).outcome
+                return _performed(db, repeated)
             number = commands.request(db, verb, target, arguments, self.actor, at, self._key)
             outcome = write(db)
             commands.finish(db, commands.get(db, number), outcome, at)
@@ -216,6 +226,8 @@ class Commands:
             refusal = error
         with self._backend.writing() as db:
             if (repeated := self._repeated(db, verb, target, arguments, at)) is not None:
+                if refusal is not None:
+                    raise refusal
                 return repeated
             number = commands.request(db, verb, target, arguments, actor, at, self._key)
             if refusal is not None:
@@ -280,6 +292,15 @@ def _check(target: str, arguments: Mapping[str, object]) -> None:
     for name, value in {"target": target, **arguments}.items():
         if problem := text_problem(value, MAX_NOTE) if isinstance(value, str) else json_problem(value):
             raise BadValue(f"the {name} {problem}")
+
+
+def _performed(db: Connection, number: int) -> Mapping[str, Any]:
+    """The outcome of a command that was carried out at once. Raises RefusedBefore."""
+    found = commands.get(db, number)
+    if found.state is CommandState.REFUSED:
+        outcome = Outcome(found.verb, found.outcome)
+        raise RefusedBefore(number, outcome.refused or "", outcome.exit_code)
+    return found.outcome
 
 
 def _found(numbers: Sequence[int], matching: Mapping[str, object]) -> dict[str, object]:
