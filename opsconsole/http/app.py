@@ -185,11 +185,12 @@ class App:
         fields = read_fields(operation.request, request, in_body=operation.method != "GET")
         if operation.check is not None:
             operation.check(call, fields)
-        preview = operation.preview
-        if preview is not None and not call.is_viewers:
-            found = await self._slow_threads.run(lambda: preview(call, fields))
-            if found is not None:
-                return answered(found, operation.status)
+        resolve = operation.resolve
+        if resolve is not None and not call.is_viewers:
+            given = fields
+            fields = await self._slow_threads.run(lambda: resolve(call, given))
+            if isinstance(fields, Answer):
+                return answered(fields, operation.status)
         if operation.verb is not None and not operation.slow:
             answer = await self._commanding.answer(call.actor, lambda: _sent(operation.handler(call, fields)))
         else:

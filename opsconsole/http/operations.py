@@ -117,9 +117,9 @@ class Handler(Protocol[R]):
 class Operation(Generic[R]):
     """A route. Fields of `request` that are in the path are taken from there; the others from the query of a GET, and
     from the body of a POST. An operation with a `verb` is a command: it waits for a leader, and only operators may
-    request it, as every POST. `check` does no I/O: it
-    raises at once what needs no leader. `preview` may answer in place of a command, when nothing is to be done.
-    A `slow` one has threads of its own, and this process carries it out, without a leader.
+    request it, as every POST. `check` does no I/O: it raises at once what needs no leader. `resolve` reads what a
+    command of an operator is about, with a thread of its own: it returns a request for `handler`, or the answer when
+    nothing is to be done. A `slow` operation has that thread too, and this process carries it out, without a leader.
     """
 
     method: str
@@ -131,7 +131,7 @@ class Operation(Generic[R]):
     status: int = 200
     verb: Verb | None = None
     check: Callable[[Call, R], object] | None = None
-    preview: Callable[[Call, R], Answer | None] | None = None
+    resolve: Callable[[Call, R], Answer | R] | None = None
     slow: bool = False
 
     @property
@@ -162,7 +162,7 @@ def post(
     answer: type[Answer] = DoneAnswer,
     status: int = 200,
     check: Callable[[Call, R], object] | None = None,
-    preview: Callable[[Call, R], Answer | None] | None = None,
+    resolve: Callable[[Call, R], Answer | R] | None = None,
     slow: bool = False,
 ) -> Operation[R]:
     """A route that requests a command."""
@@ -176,6 +176,6 @@ def post(
         status=status,
         verb=verb,
         check=check,
-        preview=preview,
+        resolve=resolve,
         slow=slow,
     )

@@ -6,26 +6,24 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct, field
+from msgspec.structs import replace
 
 from opsconsole.authoring.extensions import Answer
 from opsconsole.authoring.run import RunState, Selection
-from opsconsole.core.humanize import count
 from opsconsole.http.operations import AnyOperation, Call, Name, Note, Number, Operation, Sent, done, post
 from opsconsole.http.responses import HttpError
 from opsconsole.http.run_lists import RunsFilter
-from opsconsole.rules.actions import Verb
+from opsconsole.rules.actions import MAX_RUNS, Verb
+from opsconsole.rules.run_search import RunSearch
 from opsconsole.service.documents import Document
+from opsconsole.service.wording import number_of_runs
 
 Day = Annotated[str, Meta(max_length=40, description="A day of the window's data: 2026-01-19")]
-
-
 Params = Annotated[dict[str, Any], Meta(description="Parameters that the job declares; /api/jobs lists them")]
-
-
-MAX_RUNS = 10_000
-"""Matching runs that are counted and changed at once."""
-
 Numbers = Annotated[tuple[Number, ...], Meta(min_length=1, max_length=1000)]
+Counted = Annotated[
+    int, Meta(ge=0, le=MAX_RUNS, description="The number of runs that a dry run has found; 409 when more match now")
+]
 
 
 class QueuedRun(Document, frozen=True, kw_only=True):
@@ -59,6 +57,14 @@ class RetryRequest(Struct, frozen=True, forbid_unknown_fields=True):
     all_items: bool = field(default=False, name="all")
 
 
+class NoCondition(HttpError):
+    """A request about several runs that would be about every run: its filter is missing, blank, or `all`."""
+
+    def __init__(self) -> None:
+        fields = ", ".join(RunsFilter.__struct_fields__)
+        super().__init__(400, "missing", f"give runs, or at least one condition with {fields}", "q")
+
+
 class SelectedRuns(RunsFilter, frozen=True, forbid_unknown_fields=True):
     """Which runs: exactly `runs`, or those that match the other fields, as in /api/runs. These are only counted, unless
     `dry_run` is false.
@@ -66,6 +72,7 @@ class SelectedRuns(RunsFilter, frozen=True, forbid_unknown_fields=True):
 
     runs: Numbers | None = None
     dry_run: bool | None = None
+    counted: Counted | None = None
 
     @property
     def only_counts(self) -> bool:
@@ -75,10 +82,16 @@ class SelectedRuns(RunsFilter, frozen=True, forbid_unknown_fields=True):
     def check(self) -> None:
         """Raises HttpError unless the fields select either some runs or those that match something."""
         if self.runs is None and not self.conditions:
-            fields = ", ".join(RunsFilter.__struct_fields__)
-            raise HttpError(400, "missing", f"give runs, or at least one of {fields}", "q")
+            raise NoCondition
         if self.runs is not None and self.conditions:
             raise HttpError(400, "bad_body", "give runs or a filter, not both", "runs")
+
+    def condition(self, call: Call) -> RunSearch:
+        """The filter. Raises NoCondition for one that limits nothing, and what `search` raises."""
+        search = self.search(call)
+        if search == RunSearch():
+            raise NoCondition
+        return search
 
 
 class RetryRunsRequest(SelectedRuns, frozen=True, forbid_unknown_fields=True):
@@ -127,21 +140,20 @@ def retry(call: Call, request: RetryRequest) -> Sent:
 
 def retry_runs(call: Call, request: RetryRunsRequest) -> Sent:
     """Repeats several runs: these, or every run that matches a filter and has no retry yet."""
-    return _several(
-        call.commands.retry_runs(_to_retry(call, request), everything=request.all_items, matching=request.conditions)
+    command = call.commands.retry_runs(
+        request.runs or (), everything=request.all_items, matching=request.conditions, counted=request.counted
     )
+    return _several(command, request)
 
 
-def count_retries(call: Call, request: RetryRunsRequest) -> SelectedRunsAnswer | None:
-    """The answer to a dry run."""
-    request.check()
-    return _counted("would retry", _to_retry(call, request)) if request.only_counts else None
-
-
-def _to_retry(call: Call, request: RetryRunsRequest) -> Sequence[int]:
-    if request.runs is not None:
-        return request.runs
-    return [run.id for run in call.service.history.retryable(request.search(call), limit=MAX_RUNS)]
+def find_retries(call: Call, request: RetryRunsRequest) -> SelectedRunsAnswer | RetryRunsRequest:
+    """The answer to a dry run; otherwise the request with the runs that match its filter."""
+    history, runs = call.service.history, request.runs
+    if runs is None:
+        runs = tuple(run.id for run in history.retryable(request.condition(call)))
+    elif request.only_counts:
+        runs = tuple(history.still_retryable(runs, everything=request.all_items))
+    return _counted("would retry", runs) if request.only_counts else replace(request, runs=runs)
 
 
 def cancel(call: Call, request: CancelRequest) -> Sent:
@@ -151,30 +163,35 @@ def cancel(call: Call, request: CancelRequest) -> Sent:
 
 def cancel_runs(call: Call, request: CancelRunsRequest) -> Sent:
     """Ends several runs early: these, or every run that matches a filter and has not ended."""
-    numbers, matching = _to_cancel(call, request), request.conditions
-    return _several(call.commands.cancel_runs(numbers, force=request.force, note=request.note, matching=matching))
+    command = call.commands.cancel_runs(
+        request.runs or (),
+        force=request.force,
+        note=request.note,
+        matching=request.conditions,
+        counted=request.counted,
+    )
+    return _several(command, request)
 
 
-def count_cancelled(call: Call, request: CancelRunsRequest) -> SelectedRunsAnswer | None:
-    """The answer to a dry run."""
-    request.check()
-    return _counted("would cancel", _to_cancel(call, request)) if request.only_counts else None
-
-
-def _to_cancel(call: Call, request: CancelRunsRequest) -> Sequence[int]:
-    if request.runs is not None:
-        return request.runs
-    return [run.id for run in call.service.history.cancellable(request.search(call), limit=MAX_RUNS)]
+def find_cancelled(call: Call, request: CancelRunsRequest) -> SelectedRunsAnswer | CancelRunsRequest:
+    """The answer to a dry run; otherwise the request with the runs that match its filter."""
+    history, runs = call.service.history, request.runs
+    if runs is None:
+        runs = tuple(run.id for run in history.cancellable(request.condition(call)))
+    elif request.only_counts:
+        runs = tuple(history.still_open(runs))
+    return _counted("would cancel", runs) if request.only_counts else replace(request, runs=runs)
 
 
 def _counted(what: str, runs: Sequence[int]) -> SelectedRunsAnswer:
-    message = f"{what} {count(len(runs), 'run')}"
-    return SelectedRunsAnswer(command=None, message=message, runs=tuple(sorted(runs)))
+    return SelectedRunsAnswer(command=None, message=f"{what} {number_of_runs(len(runs))}", runs=tuple(sorted(runs)))
 
 
-def _several(command: int) -> Sent:
+def _several(command: int, request: SelectedRuns) -> Sent:
+    rest = "; more runs may match" if len(request.runs or ()) == MAX_RUNS else ""
     return Sent(
-        command, lambda outcome: SelectedRunsAnswer(command=command, message=outcome.done or "", runs=outcome.runs)
+        command,
+        lambda outcome: SelectedRunsAnswer(command=command, message=f"{outcome.done or ''}{rest}", runs=outcome.runs),
     )
 
 
@@ -208,7 +225,8 @@ OPERATIONS: tuple[AnyOperation, ...] = (
         RetryRunsRequest,
         retry_runs,
         answer=SelectedRunsAnswer,
-        preview=count_retries,
+        check=lambda _call, request: request.check(),
+        resolve=find_retries,
     ),
     post(Verb.CANCEL, "/api/runs/{run}/cancel", "Cancel a run", CancelRequest, cancel),
     post(
@@ -218,6 +236,7 @@ OPERATIONS: tuple[AnyOperation, ...] = (
         CancelRunsRequest,
         cancel_runs,
         answer=SelectedRunsAnswer,
-        preview=count_cancelled,
+        check=lambda _call, request: request.check(),
+        resolve=find_cancelled,
     ),
 )

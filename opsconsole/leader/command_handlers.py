@@ -138,9 +138,16 @@ def _retry_matching(db: Connection, catalog: Catalog, command: Command, at: date
 
 def _counted(db: Connection, command: Command) -> Iterator[Run]:
     """The runs to retry, as they were counted."""
-    for number in command.arguments["runs"]:
+    for number in _numbers(command):
         with suppress(UnknownRun):  # its retention has passed
             yield runs.get(db, number)
+
+
+def _numbers(command: Command) -> list[int]:
+    """The runs of a command about several. Raises MoreRunsMatch."""
+    numbers: list[int] = command.arguments["runs"]
+    actions.check_counted(len(numbers), command.arguments.get("counted"))
+    return numbers
 
 
 def _retry_one(db: Connection, catalog: Catalog, parent: Run, command: Command, at: datetime) -> int:
@@ -182,11 +189,11 @@ def _cancel(db: Connection, _catalog: Catalog, command: Command, at: datetime) -
 def _cancel_matching(db: Connection, command: Command, at: datetime) -> dict[str, Any]:
     force = bool(command.arguments.get("force"))
     stop = _stop(command, at, force=force)
-    numbers = [number for number in command.arguments["runs"] if runs.request_stop(db, number, stop)]
-    ended = len(command.arguments["runs"]) - len(numbers)
+    selected = _numbers(command)
+    numbers = [number for number in selected if runs.request_stop(db, number, stop)]
     if not numbers:
         raise actions.NoRunToCancel
-    return {"runs": numbers, "refused": ended, "force": force}
+    return {"runs": numbers, "refused": len(selected) - len(numbers), "force": force}
 
 
 def _cancel_clearing(db: Connection, _catalog: Catalog, command: Command, at: datetime) -> dict[str, Any]:  # noqa: ARG001

@@ -55,6 +55,8 @@ BACKGROUND_VERBS = (Verb.CLEAR, Verb.REPLAY)
 """Commands that are carried out in steps in the background, not in one transaction of the store."""
 MATCHING = "matching"
 """The target of commands about several runs, whose numbers are in the arguments."""
+MAX_RUNS = 10_000
+"""Runs that a command about several finds by a filter, and changes at once."""
 MAX_LISTED_CHANGES = 5
 
 
@@ -100,6 +102,13 @@ class NoRunToCancel(Refused):
 
     def __init__(self) -> None:
         super().__init__("no matching run is queued or running")
+
+
+class MoreRunsMatch(Refused):
+    """A filter that matches more runs than were counted."""
+
+    def __init__(self, found: int, counted: int) -> None:
+        super().__init__(f"{found:,} runs match now, not {counted:,}; count them again")
 
 
 class RunEnded(Refused):
@@ -254,6 +263,12 @@ def check_retry(run: Run, *, everything: bool, unfinished_items: int) -> None:
         raise KeysRemoved(run)
     if run.planning_done and not everything and not unfinished_items:
         raise NothingToRetry(run)
+
+
+def check_counted(found: int, counted: int | None) -> None:
+    """Raises MoreRunsMatch when more runs were found than were `counted` before; None allows any number."""
+    if counted is not None and found > counted:
+        raise MoreRunsMatch(found, counted)
 
 
 def check_cancel(run: Run) -> None:

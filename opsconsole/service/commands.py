@@ -97,16 +97,29 @@ class Commands:
         return self.send(Verb.RETRY, str(run), {"all": everything})
 
     def retry_runs(
-        self, numbers: Sequence[int], *, everything: bool = False, matching: Mapping[str, object] = NO_FILTER
+        self,
+        numbers: Sequence[int],
+        *,
+        everything: bool = False,
+        matching: Mapping[str, object] = NO_FILTER,
+        counted: int | None = None,
     ) -> int:
-        """Requests a retry of exactly these runs; `matching` is the filter that has found them, which is recorded."""
-        return self.send(Verb.RETRY, MATCHING, {"all": everything, **_found(numbers, matching)})
+        """Requests a retry of exactly these runs, unless there are more than `counted`. `matching` is the filter that
+        has found them, which is recorded.
+        """
+        return self.send(Verb.RETRY, MATCHING, {"all": everything, **_found(numbers, matching, counted)})
 
     def cancel_runs(
-        self, numbers: Sequence[int], *, force: bool = False, note: str = "", matching: Mapping[str, object] = NO_FILTER
+        self,
+        numbers: Sequence[int],
+        *,
+        force: bool = False,
+        note: str = "",
+        matching: Mapping[str, object] = NO_FILTER,
+        counted: int | None = None,
     ) -> int:
-        """Requests the end of exactly these runs, as `cancel` does for one; `matching` as for `retry_runs`."""
-        return self.send(Verb.CANCEL, MATCHING, {"force": force, "note": note, **_found(numbers, matching)})
+        """Requests the end of exactly these runs, as `cancel` does for one; the rest as for `retry_runs`."""
+        return self.send(Verb.CANCEL, MATCHING, {"force": force, "note": note, **_found(numbers, matching, counted)})
 
     def cancel(self, run: int, *, force: bool = False, note: str = "") -> int:
         """Requests the end of a run: once its batches in flight are done or the grace period is over, at once with
@@ -303,8 +316,13 @@ def _performed(db: Connection, number: int) -> Mapping[str, Any]:
     return found.outcome
 
 
-def _found(numbers: Sequence[int], matching: Mapping[str, object]) -> dict[str, object]:
-    return {"runs": list(numbers), **({"matching": dict(matching)} if matching else {})}
+def _found(numbers: Sequence[int], matching: Mapping[str, object], counted: int | None) -> dict[str, object]:
+    found: dict[str, object] = {"runs": list(numbers)}
+    if matching:
+        found["matching"] = dict(matching)
+    if counted is not None:
+        found["counted"] = counted
+    return found
 
 
 def _is_same(earlier: Command, verb: Verb, target: str, arguments: Mapping[str, object], at: datetime) -> bool:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 
 from opsconsole.authoring.run import NEEDS_A_LOOK, OPEN, Run
 from opsconsole.core.database import Connection
+from opsconsole.core.errors import Refused
+from opsconsole.rules.actions import MAX_RUNS, check_retry
 from opsconsole.rules.run_search import RunSearch, Segment, parse
 from opsconsole.service.backend import Backend
-from opsconsole.store import failed_items as failed_item_store, registrations, run_lists, runs
+from opsconsole.store import batches, failed_items as failed_item_store, registrations, run_lists, runs
 from opsconsole.store.failed_items import FailedItem, FailedItems, Place
 
 PAGE = 200
@@ -50,29 +54,49 @@ class RunHistory:
         with self._backend.reading() as db:
             return _page(db, search, before, limit)
 
-    def all_matching(self, search: RunSearch, *, limit: int) -> list[Run]:
-        """The runs that a search selects, newest first, up to `limit`: read page after page, however few match."""
-        found: list[Run] = []
+    def retryable(self, search: RunSearch, *, limit: int = MAX_RUNS) -> list[Run]:
+        """The newest of the selected runs that ended without success and have no retry yet, oldest first."""
+        found = islice(self._without_retry(search), limit)
+        return sorted(found, key=lambda run: run.id)
+
+    def cancellable(self, search: RunSearch, *, limit: int = MAX_RUNS) -> list[Run]:
+        """The newest of the selected runs that have not ended and are not being cancelled, newest first."""
+        pages = self._pages(search.limited_to(RunSearch(states=OPEN)))
+        return list(islice((run for page in pages for run in page if run.stop is None), limit))
+
+    def still_retryable(self, numbers: Sequence[int], *, everything: bool) -> list[int]:
+        """Those of these runs that a retry of their failed items, or of all their items, would not refuse as they are.
+        Runs that do not exist are left out.
+        """
+        found = [run for page in self._pages(RunSearch(numbers=tuple(numbers))) for run in page]
+        return sorted(run.id for run in found if self._may_retry(run, everything=everything))
+
+    def still_open(self, numbers: Sequence[int]) -> list[int]:
+        """Those of these runs that have not ended."""
+        pages = self._pages(RunSearch(numbers=tuple(numbers), states=OPEN))
+        return sorted(run.id for page in pages for run in page)
+
+    def _pages(self, search: RunSearch) -> Iterator[Sequence[Run]]:
+        """The runs that a search selects, newest first, page after page, however few match."""
         before: int | None = None
-        while len(found) < limit:
-            page = self.select(search, before=before, limit=min(PAGE, limit - len(found)))
-            found += page.runs
+        while True:
+            page = self.select(search, before=before, limit=PAGE)
+            yield page.runs
             before = page.next_before
             if before is None:
-                break
-        return found
+                return
 
-    def retryable(self, search: RunSearch, *, limit: int) -> list[Run]:
-        """Those of the selected runs that ended without success and have no retry yet, oldest first."""
-        ended = self.all_matching(search.limited_to(RunSearch(states=NEEDS_A_LOOK)), limit=limit)
-        with self._backend.reading() as db:
-            left = set(runs.without_retry(db, [run.id for run in ended]))
-        return sorted((run for run in ended if run.id in left), key=lambda run: run.id)
+    def _without_retry(self, search: RunSearch) -> Iterator[Run]:
+        for page in self._pages(search.limited_to(RunSearch(states=NEEDS_A_LOOK))):
+            with self._backend.reading() as db:
+                left = set(runs.without_retry(db, [run.id for run in page]))
+            yield from (run for run in page if run.id in left)
 
-    def cancellable(self, search: RunSearch, *, limit: int) -> list[Run]:
-        """Those of the selected runs that have not ended and are not being cancelled, newest first."""
-        found = self.all_matching(search.limited_to(RunSearch(states=OPEN)), limit=limit)
-        return [run for run in found if run.stop is None]
+    def _may_retry(self, run: Run, *, everything: bool) -> bool:
+        with suppress(Refused), self._backend.reading() as db:
+            check_retry(run, everything=everything, unfinished_items=batches.count_undone(db, run.id))
+            return True
+        return False
 
     def parsed(self, typed: str, *, me: str | None = None) -> RunSearch:
         """The selection of a typed filter; `me` is the user who typed it, by default this process's user. Raises

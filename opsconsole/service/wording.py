@@ -12,10 +12,16 @@ from opsconsole.authoring.changed_schedule import ChangedSchedule
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.run import Stop
 from opsconsole.core.humanize import count, duration, local_time, words
+from opsconsole.rules.actions import MAX_RUNS
 from opsconsole.rules.admission import Wait, WaitReason
 from opsconsole.rules.audit import AuditProblem, Seal, Verification
 from opsconsole.rules.backfill import Only, Order, Step, StepReason, StepState
 from opsconsole.rules.backfill_status import BackfillStop, BackfillStopReason
+
+
+def number_of_runs(found: int) -> str:
+    """How many runs a filter selects: `3 runs`, or `10,000 runs and more`, as a command changes no more at once."""
+    return count(found, "run") + (" and more" if found >= MAX_RUNS else "")
 
 
 def wait(wait: Wait) -> str:

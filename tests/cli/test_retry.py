@@ -77,6 +77,8 @@ def test_all_matching_runs_are_retried_and_followed(cli: RunCli, installation: I
     assert {window for window, _ in counting.marks(installation.data)} == {"2026-01-19", "2026-01-20", "2026-01-21"}
     again = cli(*MATCHING, "--dry-run", "--json").json
     assert again["runs"] == [], "what was retried is not retried again"
+    requests = [row.after for row in installation.service.audit.newest(limit=20) if row.outcome == "requested"]
+    assert [each["matching"] for each in requests if each] == [{"job": "counting.count", "since": "2026-01-01"}]
 
 
 def test_the_exit_code_is_that_of_the_worst_run(cli: RunCli, installation: Installation, failed: list[int]) -> None:

@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,15 @@ import pytest
 
 from opsconsole.core.configuration import load
 from opsconsole.core.errors import BadSettings
+from opsconsole.core.settings import Actor, Role
 from opsconsole.http import events, openapi
 from opsconsole.http.api import OPERATIONS
 from opsconsole.http.fields import field_types, is_required
 from opsconsole.http.openapi import PLAIN
 from opsconsole.rules.actions import Verb
+from opsconsole.rules.backfill import Only
+from opsconsole.rules.run_search import RunSearch
+from opsconsole.service.commands import RefusedBefore
 from tests.conftest import Installing
 from tests.http.client import HttpClient, served
 from tests.http.conftest import SECRET
@@ -261,6 +266,67 @@ def test_runs_that_match_a_filter_are_counted_before_they_are_retried(
     assert (none_left["command"], none_left["runs"]) == (None, [])
     assert [(each.status, each.code) for each in (*without, both)] == [(400, "missing")] * 2 + [(400, "bad_body")]
     assert audited[-1]["after"]["matching"]["q"] == "counting partial"
+
+
+def test_a_filter_that_limits_nothing_changes_no_run(place: Installation, operator: HttpClient) -> None:
+    number = ended_run(place, operator)
+    blank = [
+        operator.request("POST", f"/api/runs/{verb}", {"q": q, "dry_run": False})
+        for verb in ("retry", "cancel")
+        for q in (" ", "all", '""')
+    ]
+
+    assert {(each.status, each.code) for each in blank} == {(400, "missing")}
+    assert [run.id for run in place.service.queries.runs(limit=5)] == [number]
+
+
+def test_more_runs_than_were_counted_are_not_retried(place: Installation, operator: HttpClient) -> None:
+    for day in (17, 18):
+        ended_run(place, operator, f"2026-01-{day}")
+    request, key = {"job": JOB, "dry_run": False}, {"Idempotency-Key": "1"}
+
+    refused = operator.request("POST", "/api/runs/retry", request | {"counted": 1})
+    retried, again = (operator.request("POST", "/api/runs/retry", request | {"counted": 2}, key) for _ in range(2))
+
+    assert (refused.status, refused.code) == (409, "refused")
+    assert "2 runs match now, not 1" in refused.body.decode()
+    assert len(ok(retried)["runs"]) == 2
+    assert again.json == retried.json
+
+
+def test_a_dry_run_of_given_runs_counts_those_that_would_change(place: Installation, operator: HttpClient) -> None:
+    number, newer = (ended_run(place, operator, day) for day in (DAY, "2026-01-20"))
+    again = ok(operator.request("POST", f"/api/runs/{newer}/retry"), 202)["run"]["id"]
+    assert place.service.commands.wait_for_run(again, PATIENCE_SECONDS) is not None
+
+    to_cancel = ok(operator.request("POST", f"/api/runs/cancel?runs={number},999999&dry_run=true"))
+    to_retry = ok(operator.request("POST", "/api/runs/retry", {"runs": [number, 999_999], "dry_run": True}))
+
+    assert (to_cancel["message"], to_cancel["runs"]) == ("would cancel 0 runs", [])
+    assert (to_retry["message"], to_retry["runs"]) == ("would retry 1 run", [number])
+    newest = place.service.history.retryable(RunSearch(jobs=(JOB,)), limit=2)
+    assert [run.id for run in newest] == [number, again], "a run that was retried does not take the place of another"
+
+
+def test_a_viewer_is_refused_without_a_search_and_again_with_the_same_key(
+    place: Installation, viewer: HttpClient, operator: HttpClient
+) -> None:
+    ended_run(place, operator)
+    key, plan = {"Idempotency-Key": "1"}, {"jobs": [JOB], "from": DAY, "to": DAY}
+
+    replies = [
+        *(viewer.request("POST", "/api/backfills", plan, key) for _ in range(2)),
+        viewer.request("POST", "/api/runs/retry", {"job": JOB, "dry_run": False}),
+        viewer.request("POST", "/api/runs/cancel", {}),
+    ]
+
+    rows = [row for row in place.service.audit.newest(limit=50) if row.who == "grafana"]
+    assert [reply.status for reply in replies] == [403] * 4
+    assert [row.after["runs"] for row in rows if row.after and "runs" in row.after] == [[]]
+    assert place.service.backfills.newest(limit=1) == []
+    raised = place.service.backfills.by(Actor("grafana", "", Role.OPERATOR), key["Idempotency-Key"])
+    with pytest.raises(RefusedBefore, match="use a new key"):
+        raised.plan([JOB], date.fromisoformat(DAY), date.fromisoformat(DAY), only=Only.MISSING)
 
 
 def test_head_starts_nothing(place: Installation, operator: HttpClient) -> None:

@@ -24,15 +24,13 @@ from opsconsole.cli.prompts import (
 )
 from opsconsole.cli.session import open_service
 from opsconsole.core.errors import Exit
-from opsconsole.core.humanize import count
 from opsconsole.rules.actions import NoRunToCancel, check_cancel
+from opsconsole.service.wording import number_of_runs
 
 if TYPE_CHECKING:
     from opsconsole.service.outcomes import Outcome
     from opsconsole.service.service import Service
 
-MAX_RUNS = 10_000
-"""Matching runs that are counted and cancelled at once."""
 NAMED = 5
 END_SECONDS = 20.0
 """Longer than the grace period of a run and the time to end a worker."""
@@ -72,9 +70,9 @@ def command(
       opsconsole cancel by asha since 1h --note "wrong date" --yes
     """
     with open_service(load_settings(options)) as service:
-        number = the_run(words)
+        number, typed = the_run(words), " ".join(words)
         if number is None:
-            runs = service.history.cancellable(service.history.parsed(" ".join(words)), limit=MAX_RUNS)
+            runs = service.history.cancellable(service.history.parsed(typed))
             if not runs and not dry_run:
                 raise NoRunToCancel
         else:
@@ -84,8 +82,9 @@ def command(
             _print_matching(runs, as_json=as_json)
         elif number is None:
             how = " at once" if force else ""
-            require_yes(f"Cancel {count(len(runs), 'run')}{how}? {_named(runs)}", yes=yes)
-            request = service.commands.cancel_runs([run.id for run in runs], force=force, note=note)
+            require_yes(f"Cancel {number_of_runs(len(runs))}{how}? {_named(runs)}", yes=yes)
+            numbers = [run.id for run in runs]
+            request = service.commands.cancel_runs(numbers, force=force, note=note, matching={"q": typed})
             outcome, ended = _follow(service, request, runs, wait=wait)
             if as_json:
                 documents = [run_document(run) for run in ended]
@@ -128,7 +127,7 @@ def _print_matching(runs: list[Run], *, as_json: bool) -> None:
     if runs:
         rows = [(run.id, run.job, run.window.label, run.state, run.requested_by) for run in runs]
         print_table(("RUN", "JOB", "WINDOW", "STATE", "BY"), rows, right=(0,))
-    echo(f"would cancel {count(len(runs), 'run')}")
+    echo(f"would cancel {number_of_runs(len(runs))}")
 
 
 def _named(runs: list[Run]) -> str:

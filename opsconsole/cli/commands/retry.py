@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -31,12 +32,11 @@ from opsconsole.core.errors import Exit
 from opsconsole.core.humanize import count, timestamp
 from opsconsole.rules.actions import NoRunToRetry
 from opsconsole.rules.run_search import RunSearch
+from opsconsole.service.wording import number_of_runs
 
 if TYPE_CHECKING:
     from opsconsole.service.service import Service
 
-MAX_RUNS = 10_000
-"""Matching runs that are counted before the confirmation."""
 MAX_LISTED = 20
 """Ended runs that are printed one by one."""
 
@@ -110,12 +110,14 @@ def command(
                 until=past_time("--until", until, place, at),
             )
             check_order(only.since, only.until)
-            search = service.history.parsed(" ".join(words)).limited_to(only)
-            runs = service.history.retryable(search, limit=MAX_RUNS)
+            typed = " ".join(words)
+            runs = service.history.retryable(service.history.parsed(typed).limited_to(only))
             if dry_run:
                 _print_matching(runs, everything=everything, as_json=as_json)
             else:
-                _retry_matching(service, runs, everything=everything, wait=wait, yes=yes, as_json=as_json)
+                conditions = {"q": typed, "job": job, "state": list(states), "since": since, "until": until}
+                matching = {name: value for name, value in conditions.items() if value}
+                _retry_matching(service, runs, matching, everything=everything, wait=wait, yes=yes, as_json=as_json)
 
 
 def _print_matching(runs: list[Run], *, everything: bool, as_json: bool) -> None:
@@ -137,12 +139,19 @@ def _print_matching(runs: list[Run], *, everything: bool, as_json: bool) -> None
 
 
 def _retry_matching(
-    service: Service, runs: list[Run], *, everything: bool, wait: bool, yes: bool, as_json: bool
+    service: Service,
+    runs: list[Run],
+    matching: Mapping[str, object],
+    *,
+    everything: bool,
+    wait: bool,
+    yes: bool,
+    as_json: bool,
 ) -> None:
     if not runs:
         raise NoRunToRetry
     require_yes(f"Retry {_amount(runs, everything=everything)}?", yes=yes)
-    number = service.commands.retry_runs([run.id for run in runs], everything=everything)
+    number = service.commands.retry_runs([run.id for run in runs], everything=everything, matching=matching)
     if wait:
         with leading(service, number) as engine:
             made = wait_for_outcome(service, engine, number).runs
@@ -174,8 +183,7 @@ def _print_ended(ended: list[Run]) -> None:
 def _amount(runs: list[Run], *, everything: bool) -> str:
     """`4 items of 2 runs`."""
     items = sum(_items(run, everything=everything) for run in runs)
-    more = " and more" if len(runs) == MAX_RUNS else ""
-    return f"{count(items, 'item')} of {count(len(runs), 'run')}{more}"
+    return f"{count(items, 'item')} of {number_of_runs(len(runs))}"
 
 
 def _items(run: Run, *, everything: bool) -> int:
