@@ -34,8 +34,14 @@ WAITING: ExitCodes = {
 
 ALL: ExitCodes = {
     Exit.DONE: "done",
-    Exit.FAILED: "failed, timed out, cancelled, or not confirmed; `lint` has warnings; `health`: warning",
-    Exit.USAGE: "an argument or option is invalid; `health`: critical",
+    Exit.FAILED: (
+        "failed, timed out, cancelled, or not confirmed; a database or Redis is unreachable; `lint` has warnings; "
+        "`audit verify`, `notify-test` or `panels` found a problem; `health`: warning"
+    ),
+    Exit.USAGE: (
+        "an argument or option is invalid; the console has no terminal; `headless` with --read-only or --observe has "
+        "no --http; `health`: critical"
+    ),
     Exit.ITEMS_FAILED: "ended, but some items failed; `health`: unknown",
     Exit.REFUSED: "refused, for example because a run is active already, or a plan is out of date",
     Exit.NOT_LEADING: "`headless --no-standby`: another process leads",

@@ -110,7 +110,9 @@ def clear_keys(call: Call, request: ClearRequest) -> Sent:
 
 
 def cancel_clearing(call: Call, request: CancelClearingRequest) -> Sent:
-    """Stops a clearing. What it has cleared stays cleared. 409 when none is running, or that command is none."""
+    """Stops a clearing. What it has cleared stays cleared. 409 when no clearing is running, or the
+    command is not one.
+    """
     return done(call.commands.cancel_clearing(request.command))
 
 
