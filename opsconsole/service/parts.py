@@ -42,8 +42,8 @@ class Depth(IntEnum):
 
     LEADER = 0
     RUNS = 1
-    WHOLE = 2
-    OUTLINE = 3
+    OUTLINE = 2
+    WHOLE = 3
 
 
 Part = Callable[[Backend, Connection, Snapshot, datetime], dict[str, Any]]
@@ -62,7 +62,7 @@ def read(
         with backend.store.reading(lock_seconds=LOCK_SECONDS) as db:
             snapshot = replace(before, unread=UNREAD if depth is Depth.OUTLINE else ())
             for work, part in (OUTLINE if depth is Depth.OUTLINE else PARTS).items():
-                if depth >= DEPTHS.get(work, Depth.WHOLE) or _runs(snapshot) != _runs(before):
+                if depth >= DEPTHS.get(work, Depth.OUTLINE) or _runs(snapshot) != _runs(before):
                     snapshot = replace(snapshot, **part(backend, db, snapshot, now))
             return snapshot
     except Exception as error:

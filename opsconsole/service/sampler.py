@@ -201,7 +201,7 @@ class Sampler:
         snapshot = self.take(self._depth(hurrying=hurrying), with_redis=not is_first)  # loading redis-py takes 50 ms
         if self._callback is not None and not self._loop.is_stopping:
             self._callback(snapshot)
-        if is_first or snapshot.unread:
+        if is_first or (snapshot.unread and snapshot.store_outage is None):
             return 0.0
         self.first.set()
         is_busy = snapshot.live or snapshot.store_lock is not None

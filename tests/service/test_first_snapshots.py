@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from opsconsole.core.problems import Work
-from opsconsole.service import sampler
+from opsconsole.service import parts, sampler
 from opsconsole.service.snapshot import Snapshot
 from tests.conftest import Installing
 from tests.packs import counting
@@ -38,3 +41,21 @@ def test_the_jobs_are_shown_before_their_histories_where_there_are_many(
     assert (second.unread, [card.name for card in second.jobs]) == ((), [card.name for card in first.jobs])
     assert {each.job for each in second.histories if each.newest} == {"counting.count"}
     assert (first.redis.stats, second.redis.stats is not None) == (None, True)
+
+
+def is_unreachable(*_: object) -> NoReturn:
+    raise OperationalError(None, None, ConnectionRefusedError("refused"))
+
+
+def test_an_outage_after_the_outline_is_no_reason_to_hurry(
+    installing: Installing, monkeypatch: pytest.MonkeyPatch, redis_url: str
+) -> None:
+    monkeypatch.setattr(sampler, "MANY_JOBS", 1)
+    place = installing(database_url=None, redis_url=redis_url, packs="tests.packs.counting")
+    taken = place.service._sampler
+
+    assert taken._step() == 0.0, "the histories are missing"
+    monkeypatch.setattr(parts, "read", is_unreachable)
+    waits = taken._step(), taken._step()
+
+    assert waits == (sampler.QUIET_SECONDS, sampler.QUIET_SECONDS)
