@@ -30,7 +30,7 @@ def name(kind: FindingKind, subject: str) -> str:
 def sentence(finding: Finding, now: datetime) -> str:
     """What is wrong, after the subject: `is unreachable: connection refused`."""
     if finding.message:
-        return finding.message
+        return f"{finding.message} (judged before the leader ended)" if finding.is_outdated else finding.message
     match finding.kind:
         case FindingKind.UNREACHABLE:
             return f"is unreachable: {finding.reason}"

@@ -80,7 +80,7 @@ class Finding:
     were set aside, failed or missed, `recorded_until` the last scheduled time of `jobs` that is recorded and still to
     come; of incomplete windows, `jobs` are those that the job runs after. `numbers` are further figures that the
     finding is based on, and `items` the items that it names. `message` is what is wrong in words, after the subject,
-    where that is all that is known: of what only the leader can judge.
+    where that is all that is known: of what only the leader can judge. It `is_outdated` while no process is leading.
     """
 
     severity: Severity
@@ -97,6 +97,7 @@ class Finding:
     items: tuple[str, ...] = ()
     numbers: Mapping[str, int | float] = field(default_factory=dict)
     message: str = ""
+    is_outdated: bool = False
 
     @property
     def key(self) -> FindingKey:

@@ -92,11 +92,20 @@ def services(records: Iterable[ServiceRecord]) -> Iterator[Finding]:
             yield Finding(Severity.WARNING, FindingKind.SLOW, record.name, record.slow_since, numbers=numbers)
 
 
-def of_leader(alerts: Iterable[Alert]) -> Iterator[Finding]:
-    """What is wrong according to the open alerts of the leader, of the kinds that no other process can judge."""
+def of_leader(alerts: Iterable[Alert], *, is_leading: bool) -> Iterator[Finding]:
+    """What is wrong according to the open alerts of the leader, of the kinds that no other process can judge. They are
+    outdated unless a process `is_leading`.
+    """
     for alert in alerts:
         if alert.is_open and alert.rule in JUDGED_BY_LEADER:
-            yield Finding(alert.severity, alert.rule, alert.subject, alert.since, message=alert.message)
+            yield Finding(
+                alert.severity,
+                alert.rule,
+                alert.subject,
+                alert.since,
+                message=alert.message,
+                is_outdated=not is_leading,
+            )
 
 
 def store_locked(since: datetime, holder: str, now: datetime) -> Finding:

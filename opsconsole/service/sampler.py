@@ -153,7 +153,7 @@ class Sampler:
         if snapshot.redis.outage is None and snapshot.redis.unknown is None:
             found += redis_memory(self._redis_record)
         found += degraded(problems, unreachable)
-        found += of_leader(card.alert for card in snapshot.alerts)
+        found += of_leader((card.alert for card in snapshot.alerts), is_leading=leader is not None)
         return worst_first([*found, *snapshot.leaderless, *snapshot.job_findings, *snapshot.set_aside])
 
     def _check_redis(self, now: datetime) -> RedisView:

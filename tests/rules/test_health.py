@@ -341,9 +341,11 @@ def test_what_only_the_leader_can_judge_is_found_in_its_open_alerts() -> None:
     full = Alert(3, FindingKind.CHECK, "exams.queue", Severity.WARNING, ago(hours=1), ago(hours=1), "reports: it grows")
     others = (replace(full, resolved_at=NOW), replace(full, rule=FindingKind.LATE))
 
-    (found,) = of_leader([full, *others])
+    (found,) = of_leader([full, *others], is_leading=True)
+    (outdated,) = of_leader([full, *others], is_leading=False)
 
     assert (found.key, found.since, wording(found)) == (full.key, full.since, "reports: it grows")
+    assert wording(outdated) == "reports: it grows (judged before the leader ended)"
 
 
 # --- services -----------------------------------------------------------------------------------------------------
