@@ -50,8 +50,8 @@ class Engine:
     """Leads in a background thread from `start` to `stop`, whenever it can take the lease.
 
     With `only_command`, the number of a command, it executes that command and its runs, and schedules nothing. Without
-    `alerting` it judges nothing: the demo's history is no reason for alerts. A worker that was started `ahead`
-    serves its first leadership.
+    `alerting` it judges nothing: the demo's history is no reason for alerts. A worker that was started `ahead` serves
+    its first leadership.
     """
 
     def __init__(
@@ -209,7 +209,7 @@ class Engine:
             problems=self.problems,
             now=self._now,
             only_command=self._only_command,
-            ahead=self._ahead.take(self._leadership.deadline) if self._ahead is not None else None,
+            ahead=self._ahead,
         )
         self._containment, self._background_tasks = term.containment, term.background_tasks
         self._end_wait = term.runner.wake

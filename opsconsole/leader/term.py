@@ -25,16 +25,17 @@ from opsconsole.leader.scheduler import Scheduler
 from opsconsole.leader.system_facts import SystemFacts
 from opsconsole.store import Store
 from opsconsole.store.signals import Sender
+from opsconsole.worker.ahead import StartedAhead
 from opsconsole.worker.counting import counter
 from opsconsole.worker.executor import Executor
-from opsconsole.worker.handle import Worker
 from opsconsole.worker.inline import Inline
 from opsconsole.worker.processes import Processes
 
 
 class Term:
     """Makes the parts, and lets `closing` close those that were made, the last one first. `wake` is called when there
-    may be something to do, and `problems` returns what the leader does not do.
+    may be something to do, and `problems` returns what the leader does not do. A worker that was started `ahead` is
+    taken by an executor that can use it.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Term:
         problems: Callable[[], Iterable[Problem]],
         now: Clock,
         only_command: int | None,
-        ahead: Worker | None = None,
+        ahead: StartedAhead | None = None,
     ) -> None:
         self._settings, self._catalog, self._leadership, self._now = settings, catalog, leadership, now
         self._only_command, self._token, self._ahead = only_command, token, ahead
@@ -92,6 +93,7 @@ class Term:
         closing.callback(self.scheduler.stop)
         closing.callback(self._empty_checks.stop)
         executor = self._executor()
+        closing.callback(executor.close)  # also when the runner, which closes it, cannot be made
         self._system = SystemFacts(
             settings,
             store,
@@ -174,7 +176,7 @@ class Term:
             lease=self._leadership.deadline,
             tag_of=self._tag_of,
             now=self._now,
-            ahead=self._ahead,
+            ahead=self._ahead.take(self._leadership.deadline) if self._ahead is not None else None,
         )
 
     def _celery(self) -> Executor:

@@ -59,8 +59,8 @@ class Processes:
     """The default executor: `count` worker processes, replaced when they end.
 
     `wiring` is the value of `Settings.for_workers`; `errors` is a file for the output of the workers. They end
-    themselves when the `lease` is over. `tag_of` gives the log tag of a job. With a worker that was started
-    `ahead`, the others start once that is not enough.
+    themselves when the `lease` is over. `tag_of` gives the log tag of a job. With a worker that was started `ahead`,
+    the others start once that is not enough.
     """
 
     lacks: str | None = None
@@ -85,7 +85,7 @@ class Processes:
         for end in (self._woken, self._waking):
             end.setblocking(False)
         self._selector.register(self._woken, selectors.EVENT_READ)
-        self._is_one_enough = ahead is not None
+        self._works_alone = ahead is not None
         self._first_work: float | None = None
         if ahead is not None:
             self._add(ahead)
@@ -142,11 +142,12 @@ class Processes:
             self._start_missing()
             self._collect(TICK_SECONDS)
             self._enforce(lambda _work: False)
-            if len(self._workers) >= self._least and all(worker.ready for worker in self._workers):
+            if len(self._workers) >= self._wanted and all(worker.ready for worker in self._workers):
                 return
 
     def _start_missing(self) -> None:
-        while len(self._workers) < self._least and time.monotonic() >= self._start_not_before:
+        self._end_solo_if_due()
+        while len(self._workers) < self._wanted and time.monotonic() >= self._start_not_before:
             try:
                 self._start()
             except OSError as error:
@@ -156,11 +157,14 @@ class Processes:
         return self._add(Worker(self._wiring, self._errors, lease=self._lease))
 
     @property
-    def _least(self) -> int:
+    def _wanted(self) -> int:
         """How many workers there should be now."""
-        if self._is_one_enough and self._first_work is not None:
-            self._is_one_enough = time.monotonic() - self._first_work < ALONE_SECONDS
-        return 1 if self._is_one_enough else self._count
+        return 1 if self._works_alone else self._count
+
+    def _end_solo_if_due(self) -> None:
+        """Lets the other workers start once the one that was started ahead has worked for a while."""
+        if self._works_alone and self._first_work is not None:
+            self._works_alone = time.monotonic() - self._first_work < ALONE_SECONDS
 
     def _add(self, worker: Worker) -> Worker:
         self._workers.append(worker)

@@ -17,6 +17,7 @@ from opsconsole.calendar.windows import Window
 from opsconsole.core.problems import Work
 from opsconsole.leader.engine import Engine
 from opsconsole.store import runs
+from opsconsole.worker import processes
 from opsconsole.worker.ahead import StartedAhead
 from opsconsole.worker.processes import Processes, WorkersCannotStart
 from tests.conftest import Installing
@@ -324,6 +325,7 @@ def test_a_worker_that_was_started_ahead_works_alone_until_that_takes_long(
     installing: Installing, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("opsconsole.leader.runner.TEND_SECONDS", 0.1)
+    monkeypatch.setattr(processes, "ALONE_SECONDS", 600.0)
     place = with_workers(installing, url, 2)
     counting.put(place.data, {"anna": "fine"})
     number = place.service.commands.trigger("counting.count", DAY)
@@ -335,6 +337,8 @@ def test_a_worker_that_was_started_ahead_works_alone_until_that_takes_long(
     engine.start()
     ended = place.ended_run(number)
     assert (ended.state, ended.counts.ok) == (RunState.SUCCEEDED, 1)
+    assert workers_of(os.getpid()) == [first]
+    monkeypatch.setattr(processes, "ALONE_SECONDS", 0.0)
     eventually(lambda: len(workers_of(os.getpid())) == 2, "the others start, as the command has not ended")
     assert first in workers_of(os.getpid())
     engine.stop()
@@ -350,6 +354,20 @@ def test_a_worker_that_was_started_ahead_and_not_needed_is_ended(installing: Ins
     ahead.close()
 
     assert workers_of(os.getpid()) == []
+
+
+def test_a_worker_that_was_started_ahead_ends_with_a_leadership_that_cannot_begin(
+    installing: Installing, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opsconsole.leader.term.Runner", None)  # making one raises
+    place = with_workers(installing, url, 1)
+    ahead = StartedAhead(place.settings)
+    engine = Engine(place.settings, place.store, place.catalog, ahead=ahead)
+
+    engine.start()
+    eventually(lambda: workers_of(os.getpid()) == [], "it has ended")
+    assert ahead.take(ahead.deadline) is None, "a leadership had taken it"
+    engine.stop()
 
 
 def test_a_worker_takes_a_batch_larger_than_a_pipe(installing: Installing, url: str, tmp_path: Path) -> None:
