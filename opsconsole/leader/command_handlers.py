@@ -40,9 +40,8 @@ def execute_commands(
     store: Store, catalog: Catalog, token: int, now: Clock, *, only_command: int | None = None
 ) -> set[str]:
     """Executes the requested commands, each in its own transaction, and returns their verbs, and those of the commands
-    that are executed in the background. With `only_command` it
-    executes the command with that number and those that pause or end something. A command that cannot be executed is
-    refused.
+    that are executed in the background. With `only_command` it executes the command with that number and those that
+    pause or end something. A command that cannot be executed is refused.
     """
     verbs: set[str] = set()
     with store.reading() as db:
@@ -144,8 +143,10 @@ def _counted(db: Connection, command: Command) -> Iterator[Run]:
 
 
 def _numbers(command: Command) -> list[int]:
-    """The runs of a command about several. Raises MoreRunsMatch."""
-    numbers: list[int] = command.arguments["runs"]
+    """The runs of a command about several. Raises MoreRunsMatch, and Refused when it lists none."""
+    numbers: list[int] | None = command.arguments.get("runs")
+    if numbers is None:  # requested by an earlier version, with a filter
+        raise Refused("it does not list its runs; request it again")
     actions.check_counted(len(numbers), command.arguments.get("counted"))
     return numbers
 

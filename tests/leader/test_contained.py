@@ -15,6 +15,7 @@ from sqlalchemy import select, text, update
 from opsconsole.authoring.metrics import MAX_METRICS, OTHER_METRICS
 from opsconsole.authoring.run import Run, RunState, Selection
 from opsconsole.leader.engine import Engine
+from opsconsole.rules.actions import MATCHING, Verb
 from opsconsole.rules.backfill_status import BackfillStopReason
 from opsconsole.store import runs
 from opsconsole.store.tables import commands, lease
@@ -323,6 +324,19 @@ def test_a_command_that_cannot_be_read_is_refused(change: dict[str, Any], place:
 
     assert outcome is not None
     assert outcome.refused
+
+
+def test_a_retry_that_an_earlier_version_requested_is_to_be_requested_again(place: Installation) -> None:
+    command = place.service.commands.pause("odd.calls", until=None)
+    earlier = {"verb": Verb.RETRY, "target": MATCHING, "arguments": {"filter": {"job": "odd.calls"}}}
+    with place.store.writing() as db:
+        db.execute(update(commands).where(commands.c.id == command).values(earlier))
+
+    with undisturbed(place):
+        outcome = place.service.commands.outcome(command, PATIENCE_SECONDS)
+
+    assert outcome is not None
+    assert outcome.refused == "it does not list its runs; request it again"
 
 
 def test_a_backfill_that_raises_is_paused(place: Installation) -> None:
