@@ -161,7 +161,7 @@ async def _translated_errors() -> AsyncIterator[None]:
 
 
 def _connection_error(error: BaseException) -> CallFailed:
-    """Classifies a connection that failed: these settings of the environment allow no call, or it was not made."""
+    """Classifies a failed connection: the environment's settings rule out any call, or this one was not sent."""
     import ssl
 
     import httpx2 as httpx

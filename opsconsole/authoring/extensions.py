@@ -70,8 +70,8 @@ class Route:
     `handler` is called in a thread and may raise OpsconsoleError. With `fields`, a msgspec struct, it receives an
     instance of that in place of the Request: the parameters of the path, and those of the body, or of the query of a
     GET. A wrong one is answered with 400. `answers` has the type of the answer for each status; /openapi.json describes
-    both. `changes` means that a call changes something, which
-    a viewer may not do, and HEAD does not do; without it, every method but GET does, and StartRun and ClearCache do.
+    both. `changes` means that a call changes something, which a viewer may not do, and HEAD does not do; without it,
+    every method but GET does, and StartRun and ClearCache do.
     """
 
     method: str

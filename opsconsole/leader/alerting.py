@@ -1,4 +1,4 @@
-"""Turns findings into alerts, and alerts into notifications, about once a second."""
+"""Turns findings into alerts, and alerts into notifications, every few seconds."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 2.0
 SETTLED_LOOKS = 3
-"""How many times as long the wait is when a look has found what the one before found. Whatever starts an alert within
-minutes can wait for it; runs that end and services that become unreachable do not."""
+"""How many times longer the wait is when a look has found what the one before found. Alerts that take minutes to fire
+can wait, and so can the end of an alert; runs that fail and services that become unreachable end the wait."""
 SHORTEST_SECONDS = 0.25
-"""The time between two looks when runs end one after the other."""
+"""The time between two looks when runs fail one after the other."""
 REFRESH_SECONDS = 60.0
 """How often the words and figures of open alerts are updated."""
 SETTLED = timedelta(seconds=30)
@@ -74,7 +74,7 @@ class Alerting:
         self.loop.stop()
 
     def wake(self) -> None:
-        """Looks now: a run has ended."""
+        """Looks now: a run has failed, or a service has become unreachable or responds again."""
         self.loop.wake()
 
     def look(self) -> bool:

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 CHECK_SECONDS = 5.0
 """The time between two checks; the engine wakes this thread for commands."""
 QUIET_CHECKS = 12
-"""How many times as long it is while no window is due and this process has written nothing."""
+"""How many times longer the wait is while no window is due and this process has written nothing. A run that ends does
+not shorten a wait that has begun: its window may be counted a minute later."""
 CHECK_AGAIN = minutes(10)
 """The shortest time between two checks of a window."""
 SIZES_SECONDS, FIRST_SIZES_SECONDS = 600.0, 60.0

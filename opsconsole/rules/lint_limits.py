@@ -81,7 +81,7 @@ def _is_polling(job: Job) -> bool:
 
 
 def _replaced(job: Job, period: timedelta) -> Iterator[LintWarning]:
-    """Whether runs that may take that long are ended by the next one, again and again."""
+    """Warns when runs that may take long are ended by the next one, again and again."""
     longest = job.limits.longest
     if job.overlap is not Overlap.REPLACE or longest is None or longest < period:
         return
@@ -93,7 +93,7 @@ def _replaced(job: Job, period: timedelta) -> Iterator[LintWarning]:
 
 
 def _max_age(job: Job, longest_gap: timedelta) -> Iterator[LintWarning]:
-    """Whether the last good run is too old before the next one is even scheduled."""
+    """Warns when the last good run is too old before the next one is even scheduled."""
     max_age = job.limits.max_age
     if max_age is None or max_age > longest_gap:
         return

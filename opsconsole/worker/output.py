@@ -15,7 +15,7 @@ CHUNK_BYTES = 1 << 20
 
 
 def limit_output(file: Path) -> None:
-    """Empties a file that is too large. `FILE.1` then has the end of it, and nothing else."""
+    """Empties a file that is too large. `FILE.1` keeps only its end."""
     try:
         if file.stat().st_size <= MAX_OUTPUT_BYTES:
             return
