@@ -75,6 +75,7 @@ class Watched:
             (alerting, "SHORTEST_SECONDS"),
             (alerting, "REFRESH_SECONDS"),
             (probes, "SECONDS"),
+            (probes, "FIGURES_SECONDS"),
             (pack_checks, "SECONDS"),
             (storage_facts, "DISK_SECONDS"),
         ):
@@ -122,6 +123,10 @@ class Watched:
         for work in (*works, Work.ALERTS):
             for _ in range(2):
                 _succeeds(engine, work)
+
+    def has_just(self, engine: Engine, work: Work) -> None:
+        """Waits until a step of this work has just ended: the next one starts a moment later."""
+        _succeeds(engine, work)
 
     def is_open(self, rule: FindingKind, subject: str) -> bool:
         """Whether such an alert is open."""

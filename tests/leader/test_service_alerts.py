@@ -38,6 +38,7 @@ def test_a_service_is_slow_and_then_cut_off(
     with wired(service, request, tmp_path, monkeypatch) as (watched, wire), watched.leading() as engine:
         monkeypatch.setitem(SLOW_SECONDS, service, SLOW_AFTER)
         watched.looks(engine, probe)
+        watched.has_just(engine, probe)  # a probe that is cut off itself fails
         wire.cut()
         with delayed(wire, times=1):
             watched.looks(engine, probe)
