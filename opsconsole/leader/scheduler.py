@@ -50,7 +50,8 @@ JUMP = timedelta(minutes=5)
 STEP = timedelta(seconds=1)
 """A clock that lost this much on the steady clock since the last tick was set back."""
 DRIFT_SECONDS, WAKE_SECONDS = 0.005, 60.0
-"""How far the clock may move against the one that waits before APScheduler looks at it again, and how often it does."""
+"""How far the clock may move against the one that waits before APScheduler looks at it again, and the longest wait
+without that."""
 REPLACED_GRACE = timedelta(seconds=10)
 RETRY_SECONDS = 60.0
 """The time between two tries to plan a job whose plan raises something unexpected."""
