@@ -36,6 +36,22 @@ main()
 """
 """The command line, with a signal that comes as soon as one can be handled: before the first import."""
 
+LEADING = """
+import os, signal, sys, time
+sys.argv[0] = "opsconsole"
+from opsconsole.__main__ import main
+from opsconsole.leader.engine import Engine
+start = Engine.start
+def interrupted(engine):
+    start(engine)
+    while not engine.is_leading:
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGTERM)
+Engine.start = interrupted
+main()
+"""
+"""The command line, with a signal that comes as soon as it leads."""
+
 Starting = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -51,13 +67,14 @@ def place(tmp_path: Path, installing: Installing) -> Installation:
 
 @pytest.fixture
 def starting(place: Installation, tmp_path: Path) -> Iterator[Starting]:
-    """Starts `opsconsole WORDS` in a new interpreter, with a signal at once if one is given."""
+    """Starts `opsconsole WORDS` in a new interpreter, with a signal at once if one is given, or another `entry`."""
     started: list[subprocess.Popen[str]] = []
 
     def start(
-        *words: str, at_once: int | None = None, before: Callable[[], object] | None = None
+        *words: str, at_once: int | None = None, entry: str = "", before: Callable[[], object] | None = None
     ) -> subprocess.Popen[str]:
-        python = ["-m", "opsconsole"] if at_once is None else ["-c", ENTRY.replace("NUMBER", str(at_once))]
+        entry = entry or ("" if at_once is None else ENTRY.replace("NUMBER", str(at_once)))
+        python = ["-c", entry] if entry else ["-m", "opsconsole"]
         with (tmp_path / "output.log").open("ab") as output:
             process = subprocess.Popen(
                 [sys.executable, *python, *words],
@@ -103,6 +120,13 @@ def test_a_signal_before_the_first_import_ends_headless(
 
     assert process.wait(PATIENCE_SECONDS) == code
     assert "Traceback" not in output(tmp_path)
+
+
+def test_a_leader_that_is_ended_while_it_starts_releases_its_lease(starting: Starting, tmp_path: Path) -> None:
+    process = starting("headless", entry=LEADING)
+
+    assert process.wait(PATIENCE_SECONDS) == 143
+    assert "no longer leading" in output(tmp_path)
 
 
 @pytest.mark.soak

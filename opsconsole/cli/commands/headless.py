@@ -100,12 +100,12 @@ def command(options: Options, address: str | None, no_standby: bool) -> None:
         engine = create_engine(service) if leads else None
         service.use_engine(engine)
         server = _start_server(listener, service) if listener is not None else None
-        if engine is not None:
-            engine.start()
-        start_table_check(settings, service.catalog)
-        service.announce("headless")
         reports = ServiceReports(engine, may_block=settings.engine.executor == "inline")
-        try:
+        try:  # a signal may come as soon as it leads
+            if engine is not None:
+                engine.start()
+            start_table_check(settings, service.catalog)
+            service.announce("headless")
             if engine is not None and no_standby:
                 _wait_until_leading(service, engine)
             while True:
