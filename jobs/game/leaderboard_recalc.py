@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from jobs.game.leaderboards import (
     BOARDS,
+    board_stamp,
     is_published,
-    players_stamp,
     publish,
     update_rankings,
     warn_about_excluded,
@@ -20,14 +20,14 @@ def all_boards(scope: Scope) -> tuple[str, ...]:
 
 def recalculate(ctx: Context, boards: Items) -> None:
     """Updates the rankings in SQL, then publishes them, so that Redis never shows ranks the table did not have. A board
-    stays as it is while no player has changed.
+    in Redis stays as it is while its ranks and names do, except for the first run of a day.
     """
     for board in boards:
         warn_about_excluded(ctx, board)
-        stamp = players_stamp(ctx, board)  # first: a player who changes meanwhile counts for the next run
+        update_rankings(ctx, board)
+        stamp = board_stamp(ctx, board)
         if not is_published(ctx, board, stamp):
-            is_current = update_rankings(ctx, board)
-            publish(ctx, board, stamp if is_current else None)
+            publish(ctx, board, stamp)
 
 
 leaderboard_recalc = Job(

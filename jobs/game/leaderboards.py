@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -32,6 +32,7 @@ from opsconsole.cache import Family, ranking_stamp, swap_ranking
 from opsconsole.sql import UtcTime, inserting
 
 c = player_progress.c
+r = rankings.c
 
 BOARDS: dict[str, Column[int]] = {"global": c.xp, "weekly": c.weekly_xp, "monthly": c.monthly_xp}
 """The XP column of each board."""
@@ -40,7 +41,7 @@ FILLED_BY = ("game.leaderboard_recalc", "game.leaderboard_reset_weekly", "game.l
 BOARD = Family("game.leaderboard", "leaderboard:{board}", ttl=None, filled_by=FILLED_BY)
 NAMES = Family("game.leaderboard_names", "leaderboard:{board}:names", ttl=None, filled_by=FILLED_BY)
 STAMP = Family("game.leaderboard_stamp", "leaderboard:{board}:stamp", ttl=None, filled_by=FILLED_BY)
-"""Identifies what a board was made from, see `players_stamp`."""
+"""Identifies what a board was made from, see `board_stamp`."""
 
 LARGEST_XP = 2**63 - 1
 """An upper bound, because SQLite may store text in a number column, and text compares greater than any number."""
@@ -60,74 +61,82 @@ def standings(board: str) -> Select[Any]:
     )
 
 
-def players_stamp(ctx: Context, board: str) -> str:
-    """A hash of everything that a board is made from: as long as it stays, the board would be the same again.
-
-    Another order of the same rows may give another hash on SQLite, and a board that is made again.
+def board_stamp(ctx: Context, board: str) -> str:
+    """Identifies what a board in Redis is made from: the rankings and the names as a hash, and the day of the run, so
+    that each board is rebuilt once a day.
     """
+    day = ctx.as_of.astimezone(UTC).date()
+    of_board = (
+        select(r.user_id, r.score, r.rank, c.username)
+        .outerjoin(player_progress, c.user_id == r.user_id)
+        .where(r.board == board)
+        .subquery()
+    )
     with ctx.reading() as db:
         if db.dialect.name != "sqlite":
-            row = cast(func.json_build_array(c.user_id, BOARDS[board], c.xp_updated_at, c.username), Text)
-            query = select(func.count(), func.sum(func.hashtextextended(row, 0)))
-            return ":".join(str(part) for part in db.execute(query).one())
-        player = func.json_array(c.user_id, BOARDS[board], c.xp_updated_at, c.username)
-        players = db.execution_options(stream_results=True, max_row_buffer=CHUNK).execute(select(player)).scalars()
+            row = cast(func.json_build_array(*of_board.c), Text)
+            count, total = db.execute(select(func.count(), func.sum(func.hashtextextended(row, 0)))).one()
+            return f"{day}:{count}:{total}"
+        # `quote` because JSON cannot hold blobs, and groups because SQLAlchemy takes longer to fetch a row than SQLite
+        # does. A different row order may change the hash; the board is then rebuilt.
+        quoted = func.printf("%s,%s,%s,%s", *(func.quote(each) for each in of_board.c))
+        rows = select(func.group_concat(quoted)).group_by(of_board.c.rank // CHUNK)
         found = hashlib.blake2b(digest_size=16)
-        for some in players.partitions(CHUNK):
-            found.update("\n".join(some).encode())
-        return found.hexdigest()
+        for some in db.execution_options(stream_results=True, max_row_buffer=1).execute(rows).scalars():
+            found.update(some.encode())
+        return f"{day}:{found.hexdigest()}"
 
 
 def is_published(ctx: Context, board: str, stamp: str) -> bool:
-    """Whether the rankings and the board in Redis were made from players with this stamp."""
+    """Whether the board in Redis has this stamp, and as many members and names as when it was made."""
     try:
         published = ranking_stamp(ctx.cache, *_keys(board), stamp_key=STAMP.key(board=board))
     except Unavailable:
-        return False  # the rankings can be updated, and publishing them fails
+        return False  # publishing it fails
     if published is None or published.value != stamp:
         return False
-    with ctx.reading() as db:
-        ranked = db.execute(select(func.count()).where(rankings.c.board == board)).scalar_one()
-    if ranked == published.members:
-        ctx.count("published", 0)
-        ctx.count("unchanged", ranked)
-    return bool(ranked == published.members)
+    ctx.count("published", 0)
+    ctx.count("unchanged", published.members)
+    return True
 
 
-def update_rankings(ctx: Context, board: str) -> bool:
-    """Updates the rankings table: one query over all players, and on SQLite short transactions for the changed rows, as
-    every other writer waits for them. Returns whether all were written: rows updated after `now` stay.
+def update_rankings(ctx: Context, board: str) -> None:
+    """Updates the rankings table, and writes only rows that differ from the current standings; rows updated after `now`
+    stay. On SQLite the transactions are short, because every other writer waits for them.
     """
     current = standings(board).subquery()
-    of_board = rankings.c.board == board
+    of_board = r.board == board
     changed = (
         select(current.c.user_id, current.c.score, current.c.rank)
-        .outerjoin(rankings, and_(of_board, rankings.c.user_id == current.c.user_id))
-        .where(or_(rankings.c.rank.is_(None), rankings.c.rank != current.c.rank, rankings.c.score != current.c.score))
+        .outerjoin(rankings, and_(of_board, r.user_id == current.c.user_id))
+        .where(or_(r.rank.is_(None), r.rank != current.c.rank, r.score != current.c.score))
     )
-    found = written = 0
     with ctx.reading() as db:
         is_sqlite = db.dialect.name == "sqlite"
-    if is_sqlite:
-        for chunk in _chunks(ctx, changed):
-            with ctx.writing() as db:
-                statement = _upsert(db, board, _as_table(chunk), ctx.now)
-                written += db.execute(statement, execution_options={"preserve_rowcount": True}).rowcount
-            found += len(chunk)
-    else:
-        with ctx.writing() as db:  # all at once: nobody waits for these rows
-            rows = changed.cte("changed")
-            stored = _upsert(db, board, rows, ctx.now).returning(literal(1)).cte("stored")
-            counts = (select(func.count()).select_from(each).scalar_subquery() for each in (rows, stored))
-            found, written = db.execute(select(*counts)).one()
+    # On PostgreSQL all at once: nobody waits for these rows.
+    sources = map(_as_table, _chunks(ctx, changed)) if is_sqlite else [changed.subquery()]
+    written = 0
+    for source in sources:
+        with ctx.writing() as db:
+            statement = _upsert(db, board, source, ctx.now)
+            written += db.execute(statement, execution_options={"preserve_rowcount": True}).rowcount
     if written:
         ctx.count("changed", written)
-    removed = and_(of_board, ~exists().where(c.user_id == rankings.c.user_id, _has_valid_xp(BOARDS[board])))
-    for chunk in _chunks(ctx, select(rankings.c.user_id).where(removed)):
+    _remove_others(ctx, board)
+
+
+def _remove_others(ctx: Context, board: str) -> None:
+    """Removes the ranks of players who are deleted or without a valid XP, when every other player has one."""
+    of_board, is_valid = r.board == board, _has_valid_xp(BOARDS[board])
+    with ctx.reading() as db:
+        ranked, players = (select(func.count()).where(each).scalar_subquery() for each in (of_board, is_valid))
+        if db.execute(select(ranked == players)).scalar_one():
+            return  # as after most runs, and comparing the counts is cheap
+    removed = and_(of_board, ~exists().where(c.user_id == r.user_id, is_valid))
+    for chunk in _chunks(ctx, select(r.user_id).where(removed)):
         with ctx.writing() as db:
-            db.execute(delete(rankings).where(ctx.among(rankings.c.user_id, [user for (user,) in chunk]), removed))
+            db.execute(delete(rankings).where(ctx.among(r.user_id, [user for (user,) in chunk]), removed))
         ctx.count("removed", len(chunk))
-    return written == found
 
 
 def _upsert(db: Connection, board: str, source: Any, at: datetime) -> Any:
@@ -141,9 +150,9 @@ def _upsert(db: Connection, board: str, source: Any, at: datetime) -> Any:
     )
     new = statement.excluded
     return statement.on_conflict_do_update(
-        index_elements=[rankings.c.board, rankings.c.user_id],
+        index_elements=[r.board, r.user_id],
         set_={"score": new.score, "rank": new.rank, "updated_at": new.updated_at},
-        where=rankings.c.updated_at <= new.updated_at,
+        where=r.updated_at <= new.updated_at,
     )
 
 
@@ -155,8 +164,8 @@ def _as_table(rows: Sequence[Any]) -> Any:
 
 
 def publish(ctx: Context, board: str, stamp: str | None = None) -> None:
-    """Replaces the board in Redis atomically by the rankings in the table, with the stamp of the players that these
-    ranks are of. Raises Unavailable.
+    """Replaces the board in Redis atomically by the rankings in the table, with the stamp that was read before: what
+    changed since then differs from it in the next run. Raises Unavailable.
     """
     members = swap_ranking(
         ctx.cache, *_keys(board), lambda: _entries(ctx, board), stamp_key=STAMP.key(board=board), stamp=stamp
@@ -171,10 +180,10 @@ def _keys(board: str) -> tuple[str, str]:
 def _entries(ctx: Context, board: str) -> Iterator[tuple[str, float, str | None]]:
     """Members, scores and names, from the last rank to the first."""
     query = (
-        select(rankings.c.user_id, rankings.c.score, c.username)
-        .outerjoin(player_progress, c.user_id == rankings.c.user_id)
-        .where(rankings.c.board == board)
-        .order_by(rankings.c.rank.desc())
+        select(r.user_id, r.score, c.username)
+        .outerjoin(player_progress, c.user_id == r.user_id)
+        .where(r.board == board)
+        .order_by(r.rank.desc())
     )
     level, behind = -1, 0
     for chunk in _chunks(ctx, query):

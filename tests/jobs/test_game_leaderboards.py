@@ -117,12 +117,15 @@ def test_an_xp_that_is_not_a_number_is_excluded(tmp_path: Path, redis_url: str) 
     fixture = GameFixture(f"sqlite:///{tmp_path / 'data.db'}", redis_url)  # no other database would store it
     fixture.player("asha", xp=7)
     fixture.player("ben", xp=8)
+    fixture.player("chen", xp=9)
     with fixture.data.writing() as db:
         db.execute(text("UPDATE player_progress SET xp = 'a lot' WHERE user_id = 'ben'"))
+        db.execute(text("UPDATE player_progress SET xp = x'ff' WHERE user_id = 'chen'"))
+        db.execute(text("UPDATE player_progress SET username = x'41' WHERE user_id = 'asha'"))
 
     result = fixture.run("leaderboard_recalc", NOON)
 
-    assert (result.ok, result.metrics["excluded"]) == (3, 1)
+    assert (result.ok, result.metrics["excluded"]) == (3, 2)
     assert order(fixture, "global") == ["asha"]
     fixture.close()
 
@@ -175,13 +178,30 @@ def test_a_recalculation_without_changes_writes_nothing(fixture: GameFixture) ->
         lambda fixture: fixture.redis.delete("leaderboard:global:stamp"),
         lambda fixture: fixture.redis.flushall(),
         lambda fixture: fixture.remove(rankings, "asha"),
+        lambda fixture: fixture.change(rankings, "asha", score=7),
+        lambda fixture: fixture.change(rankings, "ben", rank=3),
+        lambda fixture: fixture.redis.zadd("leaderboard:global", {"chen": 9}),
+        lambda fixture: fixture.redis.hdel("leaderboard:global:names", "asha"),
         lambda fixture: fixture.change(player_progress, "asha", username="Asha the second"),
-        lambda fixture: fixture.change(player_progress, "asha", xp_updated_at=NOON),
+        lambda fixture: fixture.change(player_progress, "ben", xp_updated_at=NOON),
         lambda fixture: fixture.change(player_progress, "asha", xp=2),
     ],
-    ids=["board", "names", "stamp", "everything", "ranking", "name", "time", "xp"],
+    ids=[
+        "board",
+        "names",
+        "stamp",
+        "everything",
+        "ranking",
+        "score",
+        "rank",
+        "another member",
+        "a name less",
+        "name",
+        "time",
+        "xp",
+    ],
 )
-def test_a_board_is_made_again_when_anything_of_it_is_missing_or_has_changed(
+def test_the_next_run_repairs_the_rankings_and_rebuilds_a_board_that_differs_or_is_incomplete(
     fixture: GameFixture, spoil: Callable[[GameFixture], None]
 ) -> None:
     fixture.player("asha", xp=5, username="Asha")
@@ -190,12 +210,47 @@ def test_a_board_is_made_again_when_anything_of_it_is_missing_or_has_changed(
     assert fixture.run("leaderboard_recalc", NOON, items=["global"]).metrics == {"published": 0, "unchanged": 2}
     spoil(fixture)
 
-    result = fixture.run("leaderboard_recalc", NOON, items=["global"])
+    fixture.run("leaderboard_recalc", NOON, items=["global"])
 
-    assert result.metrics["published"] == 2
+    xp = {row["user_id"]: row["xp"] for row in fixture.rows(player_progress)}
+    assert dict(fixture.ranked("global")) == xp
     order(fixture, "global")
     names = {row["user_id"]: row["username"] for row in fixture.rows(player_progress)}
     assert fixture.redis.hgetall("leaderboard:global:names") == names
+
+
+def test_the_first_run_of_a_day_rebuilds_each_board_whatever_its_members(fixture: GameFixture) -> None:
+    fixture.player("asha", xp=5)
+    fixture.player("ben", xp=4)
+    fixture.run("leaderboard_recalc", NOON, items=["global"])
+    fixture.redis.zadd("leaderboard:global", {"asha": 3})
+    fixture.redis.hset("leaderboard:global:names", "asha", "Ben")
+
+    later = fixture.run("leaderboard_recalc", NOON + 11 * AN_HOUR, items=["global"])
+    next_day = fixture.run("leaderboard_recalc", NOON + 12 * AN_HOUR, items=["global"])
+
+    assert (later.metrics["published"], next_day.metrics["published"]) == (0, 2)
+    assert order(fixture, "global") == ["asha", "ben"]
+    assert fixture.redis.hgetall("leaderboard:global:names") == {"asha": "Asha", "ben": "Ben"}
+
+
+def test_a_board_is_rebuilt_after_a_crash_before_its_ranks_were_published(
+    fixture: GameFixture, database_url: str
+) -> None:
+    fixture.player("asha", xp=5)
+    fixture.player("ben", xp=4)
+    fixture.run("leaderboard_recalc", NOON, items=["global"])
+    fixture.change(player_progress, "ben", xp=6)
+    good, fixture.tools = fixture.tools, Resources(database_url, NO_REDIS, now=lambda: NOON)
+    broken = fixture.run("leaderboard_recalc", NOON, items=["global"])
+    fixture.tools.close()
+    fixture.tools = good
+    assert (broken.again, fixture.ranked("global")[0]) == (["global"], ("ben", 6))
+    fixture.change(player_progress, "ben", xp=4)  # as they were when the board was made
+
+    fixture.run("leaderboard_recalc", NOON, items=["global"])
+
+    assert order(fixture, "global") == ["asha", "ben"]
 
 
 def test_a_board_of_newer_ranks_is_not_taken_for_that_of_the_players(fixture: GameFixture) -> None:
