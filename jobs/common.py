@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import msgspec
@@ -65,7 +65,8 @@ def rows_as_table(table: Table, rows: Sequence[dict[str, Any]]) -> TableValuedAl
 def insert_rows(db: Connection, statement: Any, table: Table, rows: Sequence[dict[str, Any]]) -> None:
     """Executes an INSERT of SQLite, which may have an ON CONFLICT, for each of these rows of the table.
 
-    SQLAlchemy would take longer to convert the values of a row than SQLite takes to write it.
+    The statement has no bound values of its own, and each row has a value for every column that it writes: a default
+    in Python does not apply. SQLAlchemy would take longer to convert the values of a row than SQLite takes to write it.
     """
     names = list(rows[0])
     compiled = statement.compile(dialect=db.dialect, column_keys=names)
@@ -82,7 +83,8 @@ def _converted(values: Iterable[Any], convert: Callable[[Any], Any]) -> list[Any
     known: dict[Any, Any] = {}
     found = []
     for value in values:
-        if not isinstance(value, date):
+        # The second of two equal local times, when clocks go back, is equal to the first: it is converted by itself.
+        if not isinstance(value, date) or (isinstance(value, datetime) and value.fold):
             found.append(convert(value))
             continue
         if value not in known:
