@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, overload
 
-from sqlalchemy import Select, case, func, or_, select
+from sqlalchemy import ColumnElement, Select, case, func, or_, select
 
 from jobs.attempts.tables import Status, attempts, questions, topic_mastery
 from jobs.attempts.update_performance import active_users_with_attempts
@@ -41,6 +41,10 @@ def write_mastery(ctx: Context, batch: Items) -> None:
     ctx.count("rows_changed", len(rows))
 
 
+@overload
+def mastery(correct: int, attempted: int) -> float: ...
+@overload
+def mastery(correct: ColumnElement[int], attempted: ColumnElement[int]) -> ColumnElement[float]: ...
 def mastery(correct: Any, attempted: Any) -> Any:
     """The estimated mastery between 0 and 1, of numbers or of columns; 0.5 without attempts."""
     return (correct + 1.0) / (attempted + 2)
