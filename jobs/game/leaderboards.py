@@ -77,10 +77,11 @@ def board_stamp(ctx: Context, board: str) -> str:
             row = cast(func.json_build_array(*of_board.c), Text)
             count, total = db.execute(select(func.count(), func.sum(func.hashtextextended(row, 0)))).one()
             return f"{day}:{count}:{total}"
-        # `quote` because JSON cannot hold blobs, and groups because SQLAlchemy takes longer to fetch a row than SQLite
-        # does. A different row order may change the hash; the board is then rebuilt.
-        quoted = func.printf("%s,%s,%s,%s", *(func.quote(each) for each in of_board.c))
-        rows = select(func.group_concat(quoted)).group_by(of_board.c.rank // CHUNK)
+        # In groups, as SQLAlchemy takes longer to fetch a row than SQLite does. `quote`, as JSON cannot hold blobs.
+        # A different row order may change the hash; the board is then rebuilt.
+        user, score, rank, name = of_board.c
+        ranked = func.json_array(func.quote(user), score, rank, func.quote(name))
+        rows = select(func.group_concat(ranked)).group_by(rank // CHUNK)
         found = hashlib.blake2b(digest_size=16)
         for some in db.execution_options(stream_results=True, max_row_buffer=1).execute(rows).scalars():
             found.update(some.encode())
