@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from opsconsole.leader import alerting
 from opsconsole.rules.alerts import Alert, AlertState
 from opsconsole.rules.findings import FindingKind
 from opsconsole.store import alerts, pauses
 from tests.conftest import Installing
 from tests.installation import Installation
+from tests.leader.alert_rows import OFTEN_SECONDS
 from tests.packs import counting
 from tests.waiting import PATIENCE_SECONDS, eventually
 
@@ -17,7 +19,8 @@ JOB = "counting.count"
 
 
 @pytest.fixture
-def place(database_url: str, installing: Installing, redis_url: str) -> Installation:
+def place(database_url: str, installing: Installing, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Installation:
+    monkeypatch.setattr(alerting, "LOOK_SECONDS", OFTEN_SECONDS)
     return installing(
         database_url=database_url,
         redis_url=redis_url,
