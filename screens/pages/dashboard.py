@@ -68,7 +68,7 @@ class Dashboard(QuietPage, AlertActionsPage):
         super().__init__(host)
         self._keys: list[Key] = []
         self._is_moved = False
-        self._settled: Facts | None = None
+        self._settled: tuple[int, Facts] | None = None
         self._order: tuple[PanelName, ...] = ()
         self._details = RowDetails(host, self.repaint)
 
@@ -96,7 +96,7 @@ class Dashboard(QuietPage, AlertActionsPage):
         self.show(self.host.snapshot)
 
     def on_resize(self, event: events.Resize) -> None:
-        """Puts the panels into the order of the new size."""
+        """Puts the panels into the order of the new size, with their rows and details."""
         order = dashboard.order(event.size.width)
         if order != self._order:
             self._order = order
@@ -105,14 +105,15 @@ class Dashboard(QuietPage, AlertActionsPage):
                 panel, last = container.query_one(f"#{name}"), container.children[-1]
                 if panel is not last:
                     container.move_child(panel, after=last)
+        self.call_after_refresh(lambda: self.show(self.host.snapshot))  # the application has its new size by then
 
     def show(self, snapshot: Snapshot) -> None:
         """Keeps the cursor on its row, wherever the row is now."""
-        current = self.facts(self.view())
-        if current != self._settled:
+        columns = self.app.size.width
+        if self._settled != (columns, self.facts(self.view())):
             self._settle()
             self._load()
-            self._settled = self.facts(self.view())
+            self._settled = columns, self.facts(self.view())
         self.follow()
 
     def presence_name(self) -> str:

@@ -12,8 +12,8 @@ Facts = tuple[object, ...]
 
 
 def of(view: View, *others: Hashable) -> Facts:
-    """The parts of a View that are drawn, without the cursor, and without the figures of Redis, which change all the
-    time.
+    """The parts of a View that are drawn, without the cursor, and without what changes all the time: the figures of
+    Redis, and the heartbeats of the processes that the top line counts.
     """
     snapshot = view.snapshot
     return (
@@ -30,7 +30,7 @@ def of(view: View, *others: Hashable) -> Facts:
         ),
         (snapshot.redis.outage, snapshot.redis.unknown, snapshot.redis.lost),
         (snapshot.jobs, snapshot.live, snapshot.recent, snapshot.histories, snapshot.past_days, snapshot.findings),
-        (snapshot.pauses, snapshot.silences, snapshot.alerts, snapshot.attached),
+        (snapshot.pauses, snapshot.silences, snapshot.alerts),
     )
 
 

@@ -134,6 +134,15 @@ def test_a_small_terminal_shows_the_required_size(size: tuple[int, int]) -> None
     run_console(scenario)
 
 
+def test_a_terminal_that_is_made_wider_shows_the_details_of_the_row() -> None:
+    async def scenario(console: Console) -> None:
+        assert ("job_page", "attempts.cache_day") not in console.service.calls
+        await console.pilot.resize_terminal(120, 40)
+        await console.until(lambda: "batches of 50" in console.text)
+
+    run_console(scenario, samples.TIDY, size=(90, 24))
+
+
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60), (500, 200)])
 def test_the_screen_is_filled_exactly(size: tuple[int, int]) -> None:
     async def scenario(console: Console) -> None:

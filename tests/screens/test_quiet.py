@@ -49,6 +49,10 @@ def test_while_only_the_time_passes_only_what_shows_it_is_drawn(monkeypatch: pyt
         console.app.show(replace(QUIET, at=QUIET.at + passed, redis=redis))
         assert set(drawn) == {"head", PanelName.REDIS}
         drawn.clear()
+        heartbeat = replace(samples.attached("ben"), seen_at=samples.NOW + passed)
+        console.app.show(replace(QUIET, at=QUIET.at + passed, redis=redis, attached=(heartbeat,)))
+        assert set(drawn) == {"head"}
+        drawn.clear()
         console.app.show(replace(QUIET, at=QUIET.at + passed, redis=redis, jobs=QUIET.jobs[1:]))
         assert {PanelName.HEALTH, PanelName.JOBS, "foot"} <= set(drawn)
         assert {PanelName.HEALTH, PanelName.DETAIL, "foot"} <= after(REST.total_seconds())
