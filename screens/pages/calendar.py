@@ -72,7 +72,7 @@ class CalendarScreen(MarkingPage[CalendarData]):
             for day in self._gap.range:
                 self._selection.mark(day)
             self.planning.advance(self._draft(), self._selection.clear)
-        self.move_to(self._calendar_row(self._date))
+        self._enter_calendar()
 
     def wheel_action(self, step: int) -> str:
         """Moves the cursor down or up."""
@@ -161,12 +161,13 @@ class CalendarScreen(MarkingPage[CalendarData]):
     def loaded(self, data: CalendarData) -> None:
         """Keeps them, unless another job is shown by now."""
         if data.job != self._shown.job:
+            self.loaded_at = None
             self.reload()
             return
         self.backfills = data.backfills
         self._windows |= calendar.by_date(data.windows)
         if self._is_in_list and self.chosen() is None:
-            self.move_to(self._calendar_row(self._date))
+            self._enter_calendar()
 
     def job(self) -> str | None:
         """The job of the calendar."""
@@ -197,26 +198,31 @@ class CalendarScreen(MarkingPage[CalendarData]):
         """Moves between the calendar and the backfills."""
         if not self.backfills:
             self.show_notice(f"{self._shown.job} has no backfill yet")
-        in_calendar = self._is_in_list or not self.backfills
-        self.move_to(self._calendar_row(self._date) if in_calendar else backfills.key(self.backfills[0]))
+        if self._is_in_list or not self.backfills:
+            self._enter_calendar()
+        else:
+            self.move_to(backfills.key(self.backfills[0]))
         if self.maximized is not None and self.focused is not None:
             self.maximize(self.focused, container=False)
 
     def move_to(self, row: Key | None) -> None:
         """Moves the cursor to a window of the calendar, or to a backfill."""
-        super().move_to(row)
         if row is not None and row[0] == calendar.PANEL:
-            self._go(date.fromisoformat(row[1]))
+            self._go(date.fromisoformat(row[1]), row)
+        else:
+            super().move_to(row)
 
     def action_job(self, step: int) -> None:
         """Shows the calendar of another job, with nothing marked."""
-        index, day = self._jobs.index(self._shown), self._date
+        index, day = self._jobs.index(self._shown), self._cursor_date
         self._shown = self._jobs[(index + step) % len(self._jobs)]
         self.planning.drop()
         self._selection.clear()
-        self._windows, self.backfills = {}, ()
+        self._windows, self.backfills, self.loaded_at = {}, (), None
         self.query_one(f"#{calendar.PANEL}", Panel).need(calendar.rows_of(self._shown.unit))
-        self.move_to(self._calendar_row(min(calendar.date_of_window(self._shown.unit, day), self._newest())))
+        if day is not None:
+            self._cursor_date = min(calendar.date_of_window(self._shown.unit, day), self._newest())
+        self._enter_calendar()
         self.host.service.set_screen(self.presence_name())
         self.reload()
 
@@ -227,7 +233,7 @@ class CalendarScreen(MarkingPage[CalendarData]):
         elif self._selection.is_marked:
             self._selection.unmark()
         elif self._is_in_list:
-            self.move_to(self._calendar_row(self._date))
+            self._enter_calendar()
         else:
             self.dismiss(None)
             return
@@ -261,10 +267,14 @@ class CalendarScreen(MarkingPage[CalendarData]):
         day = calendar.date_at(self._sheet(), cells, x, y)
         return self._calendar_row(day) if day is not None else None
 
-    def _go(self, day: date) -> None:
+    def _enter_calendar(self) -> None:
+        """Moves the cursor to the calendar, where it follows the newest window until it is moved."""
+        super().move_to(self._calendar_row(self._date))
+
+    def _go(self, day: date, row: Key | None = None) -> None:
         before = calendar.page(self._shown.unit, self._date, self._newest())
         self._cursor_date = day
-        self.repaint()
+        super().move_to(row or self.cursor)
         if calendar.page(self._shown.unit, day, self._newest()) != before:
             self.reload()
 

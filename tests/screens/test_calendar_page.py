@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
 from opsconsole.core.errors import BadWindow, NotAllowed
 from opsconsole.rules.backfill import Only, Order, StepReason, StepState, WindowState
+from opsconsole.rules.backfill_status import Backfill
 from screens.dialogs.dialog import Confirm
 from screens.dialogs.text_dialog import TypeToConfirm
 from screens.pages.backfills import BackfillScreen
@@ -17,6 +19,7 @@ from screens.widgets.panel import Panel
 from tests.screens import fakes, past, samples
 from tests.screens.backfill_pages import MARKED, REPORT, planned, service_with
 from tests.screens.console import Console, run_console
+from tests.waiting import PATIENCE_SECONDS
 
 OVERWRITING = tuple(past.a_step(n, date(2025, 12, n), overwrites=True, reason=StepReason.FRESH) for n in (1, 2, 3))
 
@@ -68,6 +71,46 @@ def test_brackets_switch_to_the_calendar_of_another_job() -> None:
         await console.until(lambda: "Nov 2024  · fresh" in console.text)
 
     run_console(scenario)
+
+
+def test_the_calendar_of_another_job_shows_that_its_backfills_are_being_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    service, answered = service_with(*past.PAST_BACKFILLS), threading.Event()
+
+    async def scenario(console: Console) -> None:
+        await console.press(*REPORT)
+        await console.until(lambda: "✓ 11" in console.text)
+        read = service.backfills.newest
+
+        def newest(*, limit: int) -> list[Backfill]:
+            answered.wait(PATIENCE_SECONDS)
+            return read(limit=limit)
+
+        monkeypatch.setattr(service.backfills, "newest", newest)
+        await console.press("right_square_bracket")
+        shown = console.app.screen.query_one("#backfills", Panel)
+        assert shown.text.strip() == "loading"
+        answered.set()
+        await console.until(lambda: "loading" not in shown.text)
+
+    run_console(scenario, service=service)
+
+
+def test_the_cursor_follows_the_newest_window_until_it_is_moved(monkeypatch: pytest.MonkeyPatch) -> None:
+    days = 0
+
+    async def scenario(console: Console) -> None:
+        nonlocal days
+        monkeypatch.setattr(console.app, "now", lambda: samples.NOW + timedelta(days=days))
+        await console.press(*REPORT)
+        await console.until(lambda: "Mon 2026-01-19" in console.text)
+        days = 1
+        await console.until(lambda: "Tue 2026-01-20" in console.text)
+        await console.press("up")
+        days = 2
+        await console.press("tab", "tab")
+        assert "Mon 2026-01-19" in console.text
+
+    run_console(scenario, service=service_with(*past.PAST_BACKFILLS))
 
 
 def test_m_cycles_through_the_window_filter_and_plus_includes_the_jobs_that_follow() -> None:
