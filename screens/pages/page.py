@@ -38,8 +38,8 @@ HEIGHTS = ((0, "-low"), (30, "-tall"), (50, "-high"))
 """From how many columns and rows on a page has which class."""
 FOOTER_KEYS = 9
 HELP = "help"
-MAXIMISE = "one panel, or all"
 """The word of the key that shows all keys."""
+MAXIMISE = "one panel, or all"
 FRESH_SECONDS = 0.9
 CHANGES = ("trigger", "cancel", "retry", "pause", "resume", "acknowledge", "silence", "clear", "schedule")
 """The actions that a viewer may not use, which are also the ids of their keys."""

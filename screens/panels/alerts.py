@@ -149,7 +149,7 @@ def silence_targets(card: AlertCard) -> list[tuple[str, str, str]]:
         found.append((alert.job, alert.job, "the whole job"))
     if alert.pack is not None:
         found.append((alert.pack, alert.pack, "the whole pack"))
-    return [*found, (alert.rule, kind(card), "this rule, of every job")]
+    return [*found, (alert.rule, kind(card), "this rule, for every job")]
 
 
 def until(duration: timedelta | None, now: datetime) -> datetime | None:

@@ -83,7 +83,7 @@ def _skipped_families(families: Sequence[str], cells: int) -> list[Line]:
     """All names where two lines are enough, otherwise the first and the number of others."""
     if not families:
         return []
-    label = "kept, as it is not in their keys: "
+    label = "kept, their keys have no such id: "
     whole = wrapped([label + ", ".join(families)], cells, "quiet")
     if len(whole) <= EXCLUDED_LINES:
         return whole

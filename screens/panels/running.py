@@ -22,7 +22,7 @@ PANEL = "running"
 
 
 class Columns(NamedTuple):
-    """The widths of a job's name and its window in rows of so many `cells`."""
+    """The widths of a job's name and its window in rows of `cells`."""
 
     cells: int
     job: int
@@ -31,7 +31,7 @@ class Columns(NamedTuple):
 
 WIDE_COLUMNS, NARROW_COLUMNS = Columns(82, 22, 12), Columns(58, 21, 7)
 MORE_FOR_NAMES = 12
-"""Wider rows have up to so many cells more for the name of a job."""
+"""The most cells that wider rows add to the name of a job."""
 
 
 def keys(view: View) -> list[Key]:

@@ -100,7 +100,7 @@ def test_what_is_about_no_job_has_fewer_targets() -> None:
     async def scenario(console: Console) -> None:
         await console.press(*OUTAGE, "s", "down")
         assert "▸unreachable " in console.text
-        assert "this rule, of every job" in console.text
+        assert "this rule, for every job" in console.text
         assert "the whole pack" not in console.text
 
     run_console(scenario, SOME)

@@ -60,7 +60,7 @@ def test_a_count_shows_families_samples_and_skipped_families() -> None:
         "such as  date:user:2026-01-19:asha\n"
         "         date:user:2026-01-18:asha\n"
         "         level:asha:maths\n"
-        "kept, as it is not in their keys: game.board"
+        "kept, their keys have no such id: game.board"
     )
 
 
@@ -73,8 +73,8 @@ def test_an_unfinished_count_shows_its_progress() -> None:
 @pytest.mark.parametrize(
     ("count", "last"),
     [
-        (6, ["kept, as it is not in their keys: family0, family1, family2,", "family3, family4, family5"]),
-        (40, ["kept, as it is not in their keys: family0 and 39 more families"]),
+        (6, ["kept, their keys have no such id: family0, family1, family2,", "family3, family4, family5"]),
+        (40, ["kept, their keys have no such id: family0 and 39 more families"]),
     ],
 )
 def test_skipped_families_are_listed_where_there_is_room(count: int, last: list[str]) -> None:
