@@ -7,6 +7,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
+from opsconsole.authoring.run import OPEN
 from opsconsole.service.snapshot import AlertCard, AlertPage, FindingKind, Run, Snapshot
 from screens import alert_actions
 from screens.exports import Copied, Table
@@ -142,9 +143,11 @@ class AlertsScreen(PollingPage[AlertPage | None], AlertActionsPage):
         return self._card()
 
     def run_number(self, *, active: bool = False) -> int | None:
-        """The run of the alert under the cursor."""
+        """The run of the alert under the cursor; with `active`, unless it has ended."""
         card = self._card()
-        return card.alert.run if card is not None else None
+        number = card.alert.run if card is not None else None
+        run = self.view().find_run(number) if number is not None else None
+        return number if not active or (run is not None and run.state in OPEN) else None
 
     def copied(self) -> Copied | None:
         """The number of the alert."""

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from textual.binding import BindingType
 
+from opsconsole.authoring.run import OPEN
 from opsconsole.service.snapshot import Run
 from screens import actions, command_lines
 from screens.command_lines import CommandLine
@@ -58,7 +59,9 @@ class RunActionsPage(Page):
         """The commands for the job and the run."""
         job, run, active = self.job(), self.run_number(), self.run_number(active=True)
         of_run = [command_lines.show_run(run), command_lines.retry(run)] if run is not None else []
-        of_run += [command_lines.cancel(active)] if active is not None else []
+        found = self.view().find_run(active) if active is not None else None
+        if active is not None and (found is None or found.state in OPEN):
+            of_run.append(command_lines.cancel(active))
         if job is None:
             return of_run
         of_job = [command_lines.trigger(job), command_lines.windows(job)]
