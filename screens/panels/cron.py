@@ -36,7 +36,7 @@ def _times(trial: ScheduleTrial, now: datetime, times: int) -> list[Line]:
 def _warnings(trial: ScheduleTrial, cells: int) -> list[Line]:
     if not trial.warnings:
         return [line("Lint     ", Piece("no warnings", "ok")), *[line()] * (WARNING_LINES - 1)]
-    found = [each for warning in trial.warnings for each in wrapped([f"◐ {warning.message}"], cells, "warn")]
+    found = [each for warning in trial.warnings for each in wrapped([f"! {warning.message}"], cells, "warn")]
     if len(found) > WARNING_LINES:
         found = [*found[: WARNING_LINES - 1], line(Piece("more: opsconsole lint", "quiet"))]
     return [*found, *[line()] * (WARNING_LINES - len(found))]

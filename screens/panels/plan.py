@@ -164,7 +164,7 @@ def plan_lines(plan: Plan, cells: int, rows: int, keys: Mapping[str, str], *, is
     lines = [_runs(plan), *_order(plan), *_overwrites(plan), *_skips(plan)]
     lines += [_of_job(plan, job) for job in backfill.jobs] if len(backfill.jobs) > 1 else []
     for warning in plan.warnings:
-        lines.append(line(" ", Piece("◐ ", "warn"), text(warning, "warn")))
+        lines.append(line(" ", Piece("! ", "warn"), text(warning, "warn")))
     starts, other = f"{keys['plan']} starts it", f"nothing to run: {keys['only']} selects other windows"
     end = f"{starts if backfill.to_run else other} · {keys['back']} discards it"
     last = line(Piece(f" {'requested' if is_requested else end}", "quiet"))

@@ -27,7 +27,7 @@ def panel(view: View, cells: int, rows: int) -> Drawing:
         since = humanize.clock(redis.outage.since, seconds=True)
         note = line(Piece(f"✗ unreachable since {since}", "bad"), ": ", text(redis.outage.reason, limit=200))
     elif redis.lost is not None and view.now - redis.lost.at < LOSS_SHOWN:
-        note = line(Piece(f"◐ {lost_keys(redis.lost)}", "warn"))
+        note = line(Piece(f"! {lost_keys(redis.lost)}", "warn"))
     if redis.stats is not None:
         lines = _figures(redis.stats, redis.hit_rates, cells, rows)
         if redis.outage is not None and len(lines) > 1:  # a single line has no room for it

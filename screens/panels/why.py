@@ -123,7 +123,7 @@ def _run_facts(view: View, run: Run) -> Iterator[str]:
 STATES = {
     OccurrenceState.DUE: symbols.Symbol("◷", "due", "live"),
     OccurrenceState.RAN: symbols.Symbol("✓", "ran", "ok"),
-    OccurrenceState.LATE: symbols.Symbol("◐", "ran late", "warn"),
+    OccurrenceState.LATE: symbols.Symbol("!", "ran late", "warn"),
     OccurrenceState.SKIPPED: symbols.Symbol("-", "skipped", "warn"),
     OccurrenceState.MISSED: symbols.Symbol("✗", "missed", "bad"),
 }

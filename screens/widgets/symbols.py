@@ -87,7 +87,7 @@ STEP = {
 """The windows of a backfill, in the order in which they need attention."""
 
 SEVERITY = {
-    Severity.WARNING: Symbol("◐", "warning", "warn"),
+    Severity.WARNING: Symbol("!", "warning", "warn"),
     Severity.CRITICAL: Symbol("✗", "critical", "bad"),
 }
 RESOLVED = Symbol("✓", "resolved", "ok")

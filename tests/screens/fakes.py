@@ -208,15 +208,16 @@ class FakeService:
         self.calls.append(("run_page", number))
         if self.unreachable is not None:
             raise self.unreachable
-        if number not in self.pages:
+        found = self.pages.get(number) or samples.RECENT_PAGES.get(number)
+        if found is None:
             raise UnknownRun(number)
-        return self.pages[number]
+        return found
 
     def job_page(self, job: str, /) -> JobPage:
         self.calls.append(("job_page", job))
         if self.unreachable is not None:
             raise self.unreachable
-        return self.job_pages.get(job) or past_jobs.a_page(past_jobs.a_job(job))
+        return self.job_pages.get(job) or past_jobs.page_of(job)
 
     def try_schedule(self, cron: str, tz: str, job: str | None, /) -> ScheduleTrial:
         self.calls.append(("try_schedule", cron, tz, job))

@@ -13,13 +13,19 @@ from opsconsole.calendar.windows import DAY, hours, minutes
 from opsconsole.rules.explain import Answer
 from opsconsole.rules.job_history import usual_duration
 from opsconsole.rules.proofs import Proof
-from opsconsole.service.job_page import JobPage
+from opsconsole.service.job_page import NO_ITEMS, JobPage
 from opsconsole.service.occurrence_details import Explanation
 from opsconsole.store.failing import FailingItem, FailingItems
 from tests.screens import samples
 
 CACHE_DAY = "attempts.cache_day"
 KOLKATA = "Asia/Kolkata"
+CRONS = {
+    "game.life_regen": "*/30 * * * *",
+    "game.session_cleanup": "0 * * * *",
+    "game.leaderboard_recalc": "0 * * * *",
+    "reporting.daily_report": "59 23 * * *",
+}
 DUE = datetime(2026, 1, 18, 18, 20, tzinfo=UTC)
 """The newest scheduled time of the job."""
 
@@ -69,6 +75,17 @@ def a_page(job: Job | None = None, **other: Any) -> JobPage:
         "failing": items,
     }
     return JobPage(**(values | other))
+
+
+def page_of(name: str) -> JobPage:
+    """The details of a job that agree with its row: simple ones for the other jobs of the samples."""
+    if name not in CRONS:
+        return a_page(a_job(name))
+    simple = Job(name, lambda scope: (), lambda ctx, items: None, cron=CRONS[name], description=f"what {name} does")
+    recent = [run for run in samples.BUSY.recent if run.job == name]
+    history = next(each.newest for each in samples.SUCCESS if each.job == name)
+    newest = (*recent, *history)
+    return a_page(simple, newest=newest, usual=usual_duration(newest), excludes=(), followers=(), failing=NO_ITEMS)
 
 
 def an_explanation(at: datetime = DUE, **other: Any) -> Explanation:

@@ -285,6 +285,17 @@ PAGE = RunPage(
         (ago(minutes=1, seconds=58.6), "9,997 ok, 3 failed of 10,000 users in 1.4 s"),
     ),
 )
+RECENT_PAGES = {
+    run.id: RunPage(
+        at=NOW,
+        progress=Progress(run, "UTC", None, None),
+        grid=(BatchCell(1, BatchState.FAILED if run.error else BatchState.DONE, run.counts.planned, 0),),
+        causes=(),
+        log=((ago(hours=26), run.error or f"{run.counts.ok} ok of {run.counts.planned}"),),
+    )
+    for run in BUSY.recent
+    if run.id != PAGE.progress.run.id
+}
 
 
 DAY_FAMILY = Family(

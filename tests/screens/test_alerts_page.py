@@ -14,7 +14,7 @@ from screens.pages.calendar import CalendarScreen
 from screens.pages.dashboard import Dashboard
 from screens.pages.packs import PacksScreen
 from screens.pages.run import RunScreen
-from tests.screens import fakes, past_alerts
+from tests.screens import fakes, past_alerts, samples
 from tests.screens.alert_pages import ITEMS, LATE, OUTAGE, OVER, QUEUE, STALE
 from tests.screens.console import Console, run_console
 from tests.screens.past_alerts import CARDS, SOME
@@ -25,7 +25,7 @@ def rows(console: Console) -> list[str]:
     """The rows of the list."""
     lines = [each.strip("│") for each in console.text.split("\n")]
     start = next(n for n, each in enumerate(lines) if "─ since" in each)
-    return [each for each in lines[start + 1 : start + 8] if each[1:2] in ("✗", "◐", "✓")]
+    return [each for each in lines[start + 1 : start + 8] if each[1:2] in ("✗", "!", "✓")]
 
 
 def detail(console: Console) -> str:
@@ -47,9 +47,9 @@ def test_alerts_are_listed_by_cause_with_who_takes_care() -> None:
             [
                 ("▸✗ 18:12 the data database is unreachable", "+1 firing 8 min"),
                 ("✗ 18:16 reporting.daily_report is overdue", "(same cause)"),
-                ("◐ 18 Jan reporting.daily_snapshot has 1 incomplete", "firing 40 h"),
-                ("◐ 17:20 exams.queue reports: the queue is growing", "silenced until 23:20 UTC"),
-                ("◐ 09:02 attempts.cache_day 3 of 10,000", "ben until 22 Jan 18:20 UTC"[:25]),
+                ("! 18 Jan reporting.daily_snapshot has 1 incomplete", "firing 40 h"),
+                ("! 17:20 exams.queue reports: the queue is growing", "silenced until 23:20 UTC"),
+                ("! 09:02 attempts.cache_day 3 of 10,000", "ben until 22 Jan 18:20 UTC"[:25]),
                 ("✓ 06:31 practice.warm_cache 12 of 1,912 failed", "resolved 06:44 UTC"),
             ],
             strict=True,
@@ -235,6 +235,20 @@ def test_a_key_for_runs_says_when_the_alert_has_none() -> None:
         assert "opsconsole ack 3" not in console.text
 
     run_console(scenario, SOME)
+
+
+@pytest.mark.parametrize("is_live", [True, False])
+def test_only_a_run_that_has_not_ended_can_be_cancelled(is_live: bool) -> None:
+    live = (samples.running(4811),) if is_live else ()
+
+    async def scenario(console: Console) -> None:
+        await console.press("6")
+        await console.select(("alerts", "5"))
+        await console.press("equals_sign")
+        assert "opsconsole retry 4811" in console.text
+        assert ("opsconsole cancel 4811" in console.text) is is_live
+
+    run_console(scenario, replace(SOME, live=live), size=(120, 40))
 
 
 # --- from other pages ------------------------------------------------------------------------------------------------

@@ -228,7 +228,7 @@ def test_a_range_is_marked_planned_applied_and_followed() -> None:
         assert service.calls_of("plan_backfill") == [call]
         assert "runs       4 windows · 4,812 items · about 2 s · overwrites nothing" in console.text
         assert "skips      1 window: fresh" in console.text
-        assert "◐ results expire soon" in console.text
+        assert "! results expire soon" in console.text
         assert service.calls_of("apply_backfill") == []
 
         await console.press("enter")

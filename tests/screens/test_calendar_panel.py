@@ -252,7 +252,7 @@ def test_a_plan_lists_windows_to_run_to_skip_and_to_overwrite() -> None:
     assert "1 window · 1,301 items · duration unknown\n" in text
     assert "overwrites 1 window with data, 1,301 items" in text
     assert "5 windows: 2 fresh, 2 running, 1 stale" in text
-    assert "◐ results expire soon" in text
+    assert "! results expire soon" in text
     assert "requested" in drawn(plan.plan_lines(made, 120, 9, KEYS, is_requested=True))
 
 

@@ -317,7 +317,7 @@ def test_keys_lost_by_a_restart_of_redis_are_a_notice_and_shown_for_a_while() ->
         assert console.notice.startswith("Redis: restarted 18:18 UTC, 41,204 keys lost")
         await console.press("K")
         console.app.show(replace(samples.BUSY, redis=lost))
-        await console.until(lambda: "◐ restarted 18:18 UTC, 41,204 keys lost" in console.text)
+        await console.until(lambda: "! restarted 18:18 UTC, 41,204 keys lost" in console.text)
         assert console.notice.startswith("no action on K"), "it is said once"
 
     run_console(scenario, size=(160, 45))

@@ -33,7 +33,7 @@ class Shown(NamedTuple):
 
 PAGES = {
     "dashboard": ("1", Shown("attempts.cache_day", "no jobs", "the store is unreachable")),
-    "jobs": ("2", Shown("50 23 * * *", "no jobs", "connection refused")),
+    "jobs": ("2", Shown("59 23 * * *", "no jobs", "connection refused")),
     "runs": ("3", Shown("q-7781", "no run", "connection refused")),
     "backfill": ("4", Shown("350", "no job has windows", "connection refused")),
     "cache": ("5", Shown("38,200", "nothing cleared yet", "connection refused")),

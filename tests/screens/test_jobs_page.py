@@ -300,7 +300,7 @@ TROUBLED = replace(samples.TROUBLE, pauses=(samples.paused("game", note="ticket 
 )
 def test_the_page_as_a_picture(snap_compare: Compare, state: str, size: str) -> None:
     shown = {"data": samples.BUSY, "trouble": TROUBLED, "empty": samples.EMPTY}[state]
-    words = "" if state == "empty" else "50 23 * * *"
+    words = "" if state == "empty" else " * * *"
     assert matches_snapshot(snap_compare, shown, SIZES.get(size, (200, 60)), "2", shows=words)
 
 

@@ -199,7 +199,7 @@ def test_bars_are_full_only_when_all_is_done() -> None:
 def test_every_symbol_is_one_cell_wide_and_has_its_own_ascii_character() -> None:
     states = [*symbols.RUN.values(), symbols.NEVER, symbols.PAUSED]
     assert all(cell_len(symbol.char) == 1 for symbol in [*states, *symbols.BATCH.values(), symbols.BATCH_PARTIAL])
-    letters = [symbols.to_ascii(symbol.char) for symbol in states]
+    letters = [symbols.to_ascii(symbol.char) for symbol in (*states, symbols.SEVERITY[Severity.WARNING])]
     assert len(set(letters)) == len(letters)
     assert "".join(letters).isascii()
     assert {symbol.style for symbol in [*states, *symbols.BATCH.values()]} <= set(STYLES)
