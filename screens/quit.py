@@ -18,6 +18,7 @@ from screens.threads import run_in_thread
 STORE_SECONDS = 2.0
 """How long quitting waits for the store to report the runs of this process."""
 STOP_NOTE = "its operator quit the console"
+STOP_NAME = "stop of the runs in this process"
 
 
 class QuittingHost(Host, Protocol):
@@ -34,6 +35,7 @@ class QuitFlow:
     def __init__(self, host: QuittingHost) -> None:
         self._host = host
         self._runs: tuple[Run, ...] = ()
+        self._is_stopping = False
         self._polling = False
 
     @property
@@ -74,28 +76,31 @@ class QuitFlow:
         self._polling = False
         if not self._runs or isinstance(result, OpsconsoleError):
             return
-        self._runs = result
+        awaited, self._runs = {run.id for run in self._runs}, result
+        begun = [run for run in result if run.id not in awaited]
         if not result:
             self._host.exit()
+        elif self._is_stopping and begun:  # scheduled while the question was open, or since
+            self._then(lambda: self._stop(begun), STOP_NAME, lambda: None)
 
     def _ask(self, question: questions.Question, runs: Sequence[Run] = ()) -> None:
         def answered(button: str | None) -> None:
             if button == questions.QUIT:
                 self._host.exit()
             elif button in (questions.WAIT, questions.KEEP_WAITING):
-                self._wait(runs)
+                self._wait(runs, stopping=False)
             elif button == questions.HAND_OVER:
                 self._then(self._host.service.hand_over, "a process that takes over", self._host.exit)
             elif button == questions.STOP:
-                self._then(lambda: self._stop(runs), "stop of the runs in this process", lambda: self._wait(runs))
+                self._then(lambda: self._stop(runs), STOP_NAME, lambda: self._wait(runs, stopping=True))
             elif button == questions.STAY and self._runs:
                 self._runs = ()
                 self._host.show_notice("the console stays open")
 
         self._host.open_dialog(Confirm(self._host, question), answered)
 
-    def _wait(self, runs: Sequence[Run]) -> None:
-        self._runs = tuple(runs)
+    def _wait(self, runs: Sequence[Run], *, stopping: bool) -> None:
+        self._runs, self._is_stopping = tuple(runs), stopping
         key = first_key("quit", self._host.installation.keys)
         self._host.show_notice(f"{key} shows the choices", "warn")
         self.poll()

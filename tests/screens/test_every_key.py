@@ -18,6 +18,7 @@ import screens.dialogs
 import screens.pages
 from opsconsole.cache.filters import ClearFilter
 from opsconsole.core.keys import DEFAULTS
+from opsconsole.service.snapshot import Snapshot
 from screens import command_lines, keymap
 from screens.dialogs.dialog import Dialog
 from screens.dialogs.text_dialog import TypeToConfirm
@@ -132,6 +133,14 @@ async def dialog_of(console: Console, name: str) -> Dialog[Any]:
     return console.app.screen
 
 
+def with_a_running_run() -> Snapshot:
+    """A Snapshot in which every key has something to act on: the run of an alert has not ended."""
+    first, *others = past_alerts.SOME.live
+    running = replace(first, run=replace(first.run, id=past_alerts.ITEMS.run or 0))
+    ended = tuple(run for run in past_alerts.SOME.recent if run.id != running.run.id)
+    return replace(past_alerts.SOME, live=(running, *others), recent=ended)
+
+
 def service() -> fakes.FakeService:
     """A service in which every page has rows."""
     fake = backfill_pages.service_with(past.ACTIVE_BACKFILL, *past.PAST_BACKFILLS)
@@ -168,7 +177,7 @@ def test_every_key_of_a_page_has_help_an_entry_in_the_palette_and_a_command_line
             assert listed, f"{action} of {name} is not in the palette, and NOT_IN_PALETTE has no reason"
             assert action in NO_COMMAND or action in equal, f"{action} of {name} has no command line, and no reason"
 
-    run_console(scenario, past_alerts.SOME, service())
+    run_console(scenario, with_a_running_run(), service())
 
 
 @pytest.mark.parametrize("name", DIALOGS)
@@ -211,9 +220,7 @@ def test_a_rebound_key_works_and_help_and_footer_show_it() -> None:
     installation = Installation(keys={"trigger": "T", "quit": "f10,Q", "help": "f1"})
 
     async def scenario(console: Console) -> None:
-        assert (
-            console.text.count(" T trigger") == 4
-        )  # the verdict, the row of the job, that of its alert, and the footer
+        assert console.text.count(" T trigger") == 5, "the verdict, the job, its details, its alert, and the footer"
         assert "t trigger" not in console.text
         assert " f1 help " in console.text
         assert console.text.endswith(" f10 quit")

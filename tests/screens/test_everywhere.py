@@ -268,4 +268,4 @@ def test_z_shows_times_in_utc_on_every_page_until_it_is_pressed_again() -> None:
         assert console.notice == "times are in the zone of each job"
         assert "IST" in console.text
 
-    run_console(scenario, size=(120, 40))
+    run_console(scenario)

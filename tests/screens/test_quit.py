@@ -189,6 +189,19 @@ def test_stop_cancels_every_run_and_quits_when_they_have_ended() -> None:
     run_console(scenario, service=leading(RUN, OTHER))
 
 
+def test_stop_also_cancels_a_run_that_started_after_the_question() -> None:
+    async def scenario(console: Console) -> None:
+        await open_question(console)
+        console.service.local_runs = (OTHER,)  # what the question lists has ended
+        await press_button(console, "Stop them")
+        await console.until(lambda: ("cancel", OTHER.id, False) in [each[:3] for each in console.service.calls])
+        console.service.local_runs = ()
+        await console.until(lambda: console.app._exit)
+        assert [each[1] for each in console.service.calls] == [RUN.id, OTHER.id], "each once"
+
+    run_console(scenario, service=leading(RUN))
+
+
 def test_the_demo_offers_no_process_that_takes_over() -> None:
     service = leading()
     service.can_hand_over = False
