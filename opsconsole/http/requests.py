@@ -64,6 +64,9 @@ def _parse(body: bytes) -> Any:
     if not body.strip():
         return None
     try:
-        return msgspec.json.decode(body)
+        found = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise HttpError(400, "bad_json", "the body is not valid JSON") from None
+    if found is None:
+        raise HttpError(400, "bad_body", "the body is null; leave it out or send an object")
+    return found

@@ -239,6 +239,7 @@ def test_an_unknown_job_is_not_found_and_similar_names_are_suggested(place: Inst
         (b'{"date": "\\ud800"}', "bad_json", None, "the body is not valid JSON"),
         (b"[" * 20_000, "bad_json", None, "the body is not valid JSON"),
         (b'{"date": NaN}', "bad_json", None, "the body is not valid JSON"),
+        (b"null", "bad_body", None, "the body is null; leave it out or send an object"),
         ({"date": "\0"}, "bad_text", None, "NUL characters are not allowed"),
     ],
 )
