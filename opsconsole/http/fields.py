@@ -71,7 +71,7 @@ def is_required(kind: type[Struct], name: str) -> bool:
 
 def _converted(name: str, kind: Any, value: Any, *, is_text: bool) -> Any:
     if is_text and is_list(kind):
-        value = [each for each in value.split(",") if each]
+        value = value.split(",")
     try:
         found = msgspec.convert(value, kind, strict=not is_text)
     except msgspec.ValidationError:
