@@ -29,8 +29,8 @@ from tests.waiting import PATIENCE_SECONDS, eventually
 opening = test_signals.opening
 
 ENTER, LEFT, TAB = "\r", "\x1b[D", "\t"
-NOT_COMPARED = ("ops_audit", "ops_commands", "ops_presence", "ops_alerts", "ops_health_checks")
-"""Requests of an observer are recorded, and the leader records health all the time."""
+NOT_COMPARED = ("ops_audit", "ops_commands", "ops_presence", "ops_alerts", "ops_notifications", "ops_health_checks")
+"""Requests of an observer are recorded, and the leader records health and notifies of it all the time."""
 
 
 @pytest.fixture
