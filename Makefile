@@ -24,7 +24,7 @@ help: ## Show this list
 demo: $(READY) ## Start the console on sample data; nothing else has to run
 	@$(BIN)/opsconsole demo $(if $(USERS),--users $(USERS)) $(ARGS)
 
-# The processes of the tests import the same files some hundred times: they are compiled once, whatever the caller's setting.
+# The tests start hundreds of processes that import the same files: compile them once, even if the caller has this set.
 compiled := PYTHONDONTWRITEBYTECODE=
 
 test: $(READY) ## Run the tests, in parallel; without those marked soak

@@ -1,4 +1,4 @@
-"""What no module may do, whatever the data: unpickle, evaluate, build SQL of values, clear a whole Redis."""
+"""No module unpickles or evaluates data, builds SQL from values, or clears a whole Redis."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ CLIENT_SECONDS = 15.0
 """How long a client may take to send the head of a request, its body, or to read a response. Longer than what
 `requests` allows a body, so that a slow one gets a response.
 """
-IDLE_SECONDS = 75.0
+IDLE_SECONDS = 75
 """How long a connection may be idle between two requests. Clients that scrape or poll once a minute keep theirs."""
 ANNOUNCED_SECONDS = 60
 """IDLE_SECONDS as the Keep-Alive header announces it to clients. It is less, because a request that is sent while the
@@ -49,7 +49,7 @@ class Connection(H11Protocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.conn = _StrictParser(h11.SERVER, MAX_HEAD_BYTES)
-        self.timeout_keep_alive = IDLE_SECONDS  # type: ignore[assignment]  # any number of seconds will do
+        self.timeout_keep_alive = IDLE_SECONDS
         self.waiting_since = self.loop.time()
         self._received_bytes = 0
         self._is_refused = False

@@ -44,13 +44,13 @@ def leaks(secrets: Iterable[str], folder: Path, shown: Mapping[str, bytes]) -> I
     """Where one of the secrets is: a file in the folder, such as a log, a crash report or an SQLite database, or one of
     the named texts.
     """
-    wanted = [each.encode() for each in secrets]
+    encoded = [each.encode() for each in secrets]
     files = (file for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
     contents = {str(file.relative_to(folder)): file for file in files if file.suffix != ".toml"}
     for name, file in contents.items():
-        if any(each in file.read_bytes() for each in wanted):
+        if any(each in file.read_bytes() for each in encoded):
             yield name
-    yield from (name for name, content in shown.items() if any(each in content for each in wanted))
+    yield from (name for name, content in shown.items() if any(each in content for each in encoded))
 
 
 def rows_with(secrets: Iterable[str], place: Installation) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The request for a part of an exam: what earlier answers say is data, whatever it orders."""
+"""The request for a part of an exam: earlier answers are data, even if they contain instructions."""
 
 from __future__ import annotations
 
