@@ -35,14 +35,20 @@ def workers_of(parent: int) -> list[int]:
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit():
             continue
+        command = b""
         try:
-            command = (folder / "cmdline").read_bytes()
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            while not command and is_child(folder, parent):  # a process that is just starting has none for a moment
+                command = (folder / "cmdline").read_bytes()
         except OSError:
             continue
-        if b"opsconsole.worker.process" in command and int(fields[1]) == parent and fields[0] not in "ZX":
+        if b"opsconsole.worker.process" in command:
             found.append(int(folder.name))
     return found
+
+
+def is_child(folder: Path, parent: int) -> bool:
+    state, ppid = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+    return int(ppid) == parent and state not in "ZX"
 
 
 def feed_of(*batches: Batch | None) -> Generator[Batch | None, bool, None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import event, update
@@ -198,17 +200,24 @@ def test_what_a_clock_wrote_that_was_ahead_does_not_wait_for_that_time(
     assert len(claude.log) == 2, "the call of tomorrow does not use up the limit of today"
 
 
-def test_calls_wait_for_the_limits_per_minute(
-    fixture: ExamsFixture, claude: ClaudeServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def waits_that_pass_at_once(fixture: ExamsFixture, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds of each wait of the generator. They pass on the clock of the fixture only."""
     slept: list[float] = []
 
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
         fixture.now += timedelta(seconds=seconds)
 
-    monkeypatch.setattr("jobs.exams.generation.asyncio.sleep", sleep)
+    # Not asyncio.sleep itself: the event loops of other tests' servers may still use that.
+    monkeypatch.setattr(generation, "asyncio", SimpleNamespace(**vars(asyncio) | {"sleep": sleep}))
     monkeypatch.setattr(generation.Generator, "_now", lambda _: fixture.now)
+    return slept
+
+
+def test_calls_wait_for_the_limits_per_minute(
+    fixture: ExamsFixture, claude: ClaudeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept = waits_that_pass_at_once(fixture, monkeypatch)
     fixture.set(requests_per_minute=2)
     fixture.users("asha")
     fixture.request("asha")
@@ -229,14 +238,7 @@ def test_calls_wait_for_the_limits_per_minute(
 def test_retry_after_is_respected_up_to_a_minute(
     fixture: ExamsFixture, claude: ClaudeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slept: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        slept.append(round(seconds))
-        fixture.now += timedelta(seconds=seconds)
-
-    monkeypatch.setattr("jobs.exams.generation.asyncio.sleep", sleep)
-    monkeypatch.setattr(generation.Generator, "_now", lambda _: fixture.now)
+    slept = waits_that_pass_at_once(fixture, monkeypatch)
     fixture.users("asha")
     fixture.request("asha")
     claude.script.retry_after = "7"
@@ -247,7 +249,7 @@ def test_retry_after_is_respected_up_to_a_minute(
     fixture.request("asha", "practice")
     fixture.work_off()
 
-    assert slept == [7, 60]
+    assert [round(seconds) for seconds in slept] == [7, 60]
 
 
 def test_the_daily_budget_stops_new_exams_only(fixture: ExamsFixture, claude: ClaudeServer) -> None:
