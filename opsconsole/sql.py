@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from opsconsole.core.database import Database, Json, UtcTime, inserting, key_type
+from opsconsole.core.column_types import Json, UtcTime, key_type
+from opsconsole.core.database import Database, inserting
 from opsconsole.core.indexes import partial_index
 
 __all__ = ["Database", "Json", "UtcTime", "inserting", "key_type", "partial_index"]

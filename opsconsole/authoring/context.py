@@ -19,7 +19,8 @@ from opsconsole.authoring.failures import failure
 from opsconsole.authoring.scope import Scope
 from opsconsole.core import clock
 from opsconsole.core.bounds import json_problem, key_problem, name_problem, number_problem, shown
-from opsconsole.core.database import Connection, Database, ErrorKind, error_kind, reason
+from opsconsole.core.database import Connection, Database
+from opsconsole.core.database_errors import ErrorKind, error_kind, reason
 from opsconsole.core.errors import BadValue, Unavailable
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.text import safe

@@ -22,7 +22,8 @@ from sqlalchemy import (
     text,
 )
 
-from opsconsole.core.database import Connection, Json, UtcTime, key_type
+from opsconsole.core.column_types import Json, UtcTime, key_type
+from opsconsole.core.database import Connection
 from opsconsole.core.indexes import partial_index
 
 metadata = MetaData(

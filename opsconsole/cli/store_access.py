@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring.changed_schedule import ChangedSchedule
 from opsconsole.cli.output import echo
-from opsconsole.core.database import ErrorKind, error_kind, lacks_right, reason
+from opsconsole.core.database_errors import ErrorKind, error_kind, lacks_right, reason
 from opsconsole.core.errors import BadSettings, Exit, OpsconsoleError, Unavailable
 from opsconsole.core.settings import Secret, Settings, masked
 from opsconsole.store import Store, migrate, schedules

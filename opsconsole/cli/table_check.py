@@ -9,7 +9,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.context import SHORT_SECONDS
-from opsconsole.core.database import Database, reason
+from opsconsole.core.database import Database
+from opsconsole.core.database_errors import reason
 from opsconsole.core.settings import Settings
 from opsconsole.core.supervision import log_failure
 from opsconsole.store import data_tables

@@ -1,30 +1,20 @@
-"""A SQL database, SQLite or PostgreSQL: transactions, column types and the meaning of its errors."""
+"""A SQL database, SQLite or PostgreSQL: its connections and transactions."""
 
 from __future__ import annotations
 
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-from sqlalchemy import Connection, DateTime, Dialect, Engine, RootTransaction, String, Table, Text, create_engine, event
+from sqlalchemy import Connection, Dialect, Engine, RootTransaction, Table, create_engine, event
 from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.engine.interfaces import IsolationLevel
-from sqlalchemy.exc import (
-    DBAPIError,
-    InterfaceError,
-    OperationalError,
-    PendingRollbackError,
-    TimeoutError as PoolTimeoutError,
-)
-from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
+from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeoutError
 
-from opsconsole.core.text import as_text, safe
+from opsconsole.core.database_errors import SQLITE_BUSY
 
 if TYPE_CHECKING:
     from opsconsole.core.postgres import Waits  # psycopg takes 0.1 s that SQLite can save
@@ -35,81 +25,7 @@ _LOCK_POLL_SECONDS = 0.001
 _SHORT_WAIT_SECONDS = 0.2
 UTF8 = "UTF8"
 _AUTOCOMMIT: IsolationLevel = "AUTOCOMMIT"
-
-
-_TEXT_LENGTH = len("2026-01-18 18:45:00.000000")
-
-
-class UtcTime(TypeDecorator[datetime]):
-    """An aware time, stored in UTC: timestamptz on PostgreSQL, text on SQLite.
-
-    Raises ValueError (as StatementError) for a naive time.
-    """
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError(f"{value.isoformat()} has no timezone; pass an aware time")
-        in_utc = value.astimezone(UTC)
-        return in_utc.replace(tzinfo=None) if dialect.name == "sqlite" else in_utc
-
-    def bind_processor(self, dialect: Dialect) -> Callable[[datetime | None], Any] | None:
-        # A batch writes thousands of times, and SQLAlchemy's text takes longer to make.
-        return _as_text if dialect.name == "sqlite" else super().bind_processor(dialect)
-
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None]:
-        # Not process_result_value, which is called through two more functions: a long list of runs is mostly times.
-        return _from_text if dialect.name == "sqlite" else _in_utc
-
-
-def _as_text(value: datetime | None) -> str | None:
-    if value is None:
-        return None
-    if value.tzinfo is None:
-        raise ValueError(f"{value.isoformat()} has no timezone; pass an aware time")
-    return value.astimezone(UTC).isoformat(" ", "microseconds")[:_TEXT_LENGTH]
-
-
-def _from_text(value: str | None) -> datetime | None:
-    return None if value is None else datetime.fromisoformat(f"{value}Z")
-
-
-def _in_utc(value: datetime | None) -> datetime | None:
-    return None if value is None else value.astimezone(UTC)
-
-
-class _UncastText(UserDefinedType[str]):
-    """Text that is sent without a type, so that PostgreSQL takes it for a text, json or jsonb column alike."""
-
-    cache_ok = True
-
-    def get_col_spec(self, **_how: Any) -> str:
-        return "TEXT"
-
-
-class Json(TypeDecorator[Any]):
-    """A JSON value: in a text column, and on PostgreSQL in a json or jsonb column of another program, too."""
-
-    impl = Text
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(_UncastText() if dialect.name == "postgresql" else Text())
-
-    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        return None if value is None else msgspec.json.encode(value).decode()
-
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
-        return _from_json
-
-
-def _from_json(value: Any) -> Any:
-    # The driver has already decoded json and jsonb.
-    return msgspec.json.decode(value) if isinstance(value, str | bytes) else value
+_READ_ONLY, _CANCELLED = "25006", "57014"  # SQLSTATE of PostgreSQL
 
 
 def inserting(db: Connection, table: Table) -> Any:
@@ -122,74 +38,6 @@ def inserting(db: Connection, table: Table) -> Any:
     from sqlalchemy.dialects import postgresql
 
     return postgresql.insert(table)
-
-
-def key_type() -> String:
-    """The column type of keys: a string that sorts by code point in every database."""
-    return String().with_variant(String(collation="C"), "postgresql")
-
-
-class ErrorKind(StrEnum):
-    """What a database error means for its caller."""
-
-    TRANSIENT = "transient"
-    UNREACHABLE = "unreachable"
-    STATEMENT = "statement"  # the statement itself is at fault
-
-
-# PostgreSQL's classes: 08 connection, 28 login, 53 resources (53100: disk full), 57P admin shutdown or starting up,
-# 58 input/output, 40 rolled back, 55P03 lock, 25P0[23] a transaction that the server ended.
-_UNREACHABLE = ("08", "28", "53100", "57P", "58")
-_READ_ONLY, _CANCELLED = "25006", "57014"
-_TRANSIENT = ("40", "53", "55P03", "25P02", "25P03")
-_SQLITE_BUSY = 5
-_SQLITE_TRANSIENT = (_SQLITE_BUSY, 6)  # 6: locked
-_SQLITE_UNREACHABLE = (10, 13, 14)  # input/output error, disk full, cannot open
-
-
-INSUFFICIENT_PRIVILEGE = "42501"
-
-
-def error_kind(error: BaseException) -> ErrorKind:
-    """Whether a retry can help, the database is unreachable, or the statement itself is at fault."""
-    if isinstance(error, PoolTimeoutError):
-        return ErrorKind.TRANSIENT
-    if isinstance(error, PendingRollbackError):
-        return ErrorKind.UNREACHABLE  # the connection was lost before, and that error was caught
-    if not isinstance(error, DBAPIError):
-        return ErrorKind.STATEMENT
-    origin = error.orig
-    if isinstance(origin, sqlite3.Error):
-        code = getattr(origin, "sqlite_errorcode", None)
-        if code is None:
-            return ErrorKind.STATEMENT  # raised by Python's module, such as for text that is not UTF-8
-        primary = code & 0xFF
-        if primary in _SQLITE_TRANSIENT:
-            return ErrorKind.TRANSIENT
-        return ErrorKind.UNREACHABLE if primary in _SQLITE_UNREACHABLE else ErrorKind.STATEMENT
-    state = getattr(origin, "sqlstate", None)
-    if state is None:
-        # psycopg gives no state if the connection failed or was cut.
-        unreachable = error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
-        return ErrorKind.UNREACHABLE if unreachable else ErrorKind.STATEMENT
-    if state.startswith(_UNREACHABLE):
-        return ErrorKind.UNREACHABLE
-    if state.startswith(_TRANSIENT):
-        return ErrorKind.TRANSIENT
-    return ErrorKind.UNREACHABLE if error.connection_invalidated else ErrorKind.STATEMENT
-
-
-def lacks_right(error: BaseException) -> bool:
-    """Whether the role of the connection may not do what was tried."""
-    return getattr(getattr(error, "orig", None), "sqlstate", None) == INSUFFICIENT_PRIVILEGE
-
-
-def reason(error: BaseException) -> str:
-    """A database error as one safe line, without the statement and its parameters."""
-    origin = getattr(error, "orig", None) or error
-    lines = [line.strip() for line in as_text(origin)[:2000].splitlines() if line.strip()]
-    hint = "; `opsconsole check` prints the GRANT" if lacks_right(error) else ""
-    return safe(lines[0] if lines else type(origin).__name__, 200) + hint
 
 
 class Database:
@@ -441,7 +289,7 @@ def _takes_write_lock(session: sqlite3.Connection) -> bool:
         try:
             session.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != _SQLITE_BUSY:
+            if error.sqlite_errorcode & 0xFF != SQLITE_BUSY:
                 return False
         else:
             return True
@@ -451,15 +299,4 @@ def _takes_write_lock(session: sqlite3.Connection) -> bool:
         time.sleep(_LOCK_POLL_SECONDS if waited < _SHORT_WAIT_SECONDS else 10 * _LOCK_POLL_SECONDS)
 
 
-__all__ = [
-    "UTF8",
-    "Connection",
-    "Database",
-    "ErrorKind",
-    "Json",
-    "UtcTime",
-    "error_kind",
-    "inserting",
-    "key_type",
-    "reason",
-]
+__all__ = ["UTF8", "Connection", "Database", "inserting"]

@@ -247,7 +247,7 @@ def is_outage(error: BaseException) -> bool:
     # Imported when an error is judged: the console draws its first frame before SQLAlchemy is loaded.
     from sqlalchemy.exc import SQLAlchemyError
 
-    from opsconsole.core.database import ErrorKind, error_kind
+    from opsconsole.core.database_errors import ErrorKind, error_kind
 
     return isinstance(error, SQLAlchemyError) and error_kind(error) is not ErrorKind.STATEMENT
 
@@ -270,7 +270,7 @@ def describe(error: BaseException) -> tuple[str, str | None, object]:
 def _database_reason(error: BaseException) -> str | None:
     from sqlalchemy.exc import SQLAlchemyError
 
-    from opsconsole.core.database import reason
+    from opsconsole.core.database_errors import reason
 
     return reason(error) if isinstance(error, SQLAlchemyError) else None
 

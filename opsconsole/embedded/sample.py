@@ -12,7 +12,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from opsconsole.authoring.pack import Pack
 from opsconsole.calendar.windows import DAY
-from opsconsole.core.database import Database, UtcTime
+from opsconsole.core.column_types import UtcTime
+from opsconsole.core.database import Database
 from opsconsole.core.errors import Refused
 
 RECENT_DAYS = 5

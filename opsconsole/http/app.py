@@ -18,7 +18,7 @@ from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.context import ExtensionContext
 from opsconsole.authoring.extensions import Answer, ClearCache, Reply, Request, Route, StartRun
 from opsconsole.cache.reads import Reads
-from opsconsole.core.database import reason
+from opsconsole.core.database_errors import reason
 from opsconsole.core.errors import BadSettings, NotAllowed, OpsconsoleError
 from opsconsole.core.settings import Actor, Role
 from opsconsole.core.text import safe

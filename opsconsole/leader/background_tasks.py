@@ -18,7 +18,7 @@ from opsconsole.cache.filters import ClearFilter
 from opsconsole.cache.reads import Reads
 from opsconsole.calendar.windows import Window, minutes
 from opsconsole.core.clock import Clock
-from opsconsole.core.database import reason
+from opsconsole.core.database_errors import reason
 from opsconsole.core.errors import Exit, Fenced, OpsconsoleError, Refused, Unavailable
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.humanize import count

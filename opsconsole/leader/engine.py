@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.core import clock
-from opsconsole.core.database import reason
+from opsconsole.core.database_errors import reason
 from opsconsole.core.errors import Fenced, LeaseExpired, Unavailable
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.humanize import count, words

@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring.context import Resources
-from opsconsole.core.database import reason
+from opsconsole.core.database_errors import reason
 from opsconsole.core.errors import OpsconsoleError, Unavailable
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.file_changes import FileChanges

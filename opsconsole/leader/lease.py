@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.core.clock import Clock, boottime
-from opsconsole.core.database import reason
+from opsconsole.core.database_errors import reason
 from opsconsole.core.errors import LeaseExpired
 from opsconsole.core.failpoints import reach
 from opsconsole.core.problems import Problem, Work

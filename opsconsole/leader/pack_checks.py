@@ -18,7 +18,7 @@ from opsconsole.authoring.extensions import CONFIGURATION, Check, Condition
 from opsconsole.authoring.pack import Pack
 from opsconsole.cache.figures import CacheDay
 from opsconsole.core.clock import Clock
-from opsconsole.core.database import reason
+from opsconsole.core.database_errors import reason
 from opsconsole.core.errors import OpsconsoleError, Unavailable
 from opsconsole.core.problems import Severity, Work
 from opsconsole.core.supervision import Loop, describe

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from opsconsole.core.clock import Clock
-from opsconsole.core.database import Database, reason
+from opsconsole.core.database import Database
+from opsconsole.core.database_errors import reason
 from opsconsole.core.errors import NAMES, Unavailable
 from opsconsole.core.problems import Work
 from opsconsole.core.supervision import Loop, describe, log_failure

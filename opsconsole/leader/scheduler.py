@@ -20,7 +20,8 @@ from opsconsole.authoring.occurrence import ON_TIME, Occurrence, Reason
 from opsconsole.authoring.run import RunState, Stop, StopReason, Trigger
 from opsconsole.calendar.cron import TICK, zone
 from opsconsole.core.clock import Clock, steady
-from opsconsole.core.database import Connection, reason
+from opsconsole.core.database import Connection
+from opsconsole.core.database_errors import reason
 from opsconsole.core.errors import Fenced
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.humanize import count, duration

@@ -14,7 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.core.clock import Clock
-from opsconsole.core.database import Database, reason
+from opsconsole.core.database import Database
+from opsconsole.core.database_errors import reason
 from opsconsole.core.errors import Unavailable
 from opsconsole.core.problems import Work
 from opsconsole.core.settings import Settings

@@ -14,7 +14,7 @@ from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.context import Resources
 from opsconsole.cache.figures import CacheDay
 from opsconsole.core.clock import Clock, steady
-from opsconsole.core.database import reason
+from opsconsole.core.database_errors import reason
 from opsconsole.core.errors import NAMES, Unavailable
 from opsconsole.core.problems import Work
 from opsconsole.core.settings import Settings

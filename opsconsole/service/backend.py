@@ -14,7 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.context import Resources
 from opsconsole.core.clock import Clock
-from opsconsole.core.database import Connection, reason
+from opsconsole.core.database import Connection
+from opsconsole.core.database_errors import reason
 from opsconsole.core.errors import Unavailable
 from opsconsole.core.problems import Status
 from opsconsole.core.settings import Settings

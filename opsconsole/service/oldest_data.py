@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring.job import Job
 from opsconsole.core.bounds import shown
-from opsconsole.core.database import reason
+from opsconsole.core.database_errors import reason
 from opsconsole.core.errors import Unavailable
 from opsconsole.core.supervision import log_failure
 from opsconsole.core.time_limit import Calls

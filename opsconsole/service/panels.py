@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring.context import ExtensionContext
 from opsconsole.authoring.extensions import Panel, PanelContent
-from opsconsole.core.database import reason
+from opsconsole.core.database_errors import reason
 from opsconsole.core.errors import OpsconsoleError
 from opsconsole.core.humanize import duration
 from opsconsole.core.supervision import describe

@@ -16,7 +16,8 @@ from opsconsole.authoring.context import ExtensionContext
 from opsconsole.authoring.occurrence import OccurrenceFilter
 from opsconsole.authoring.pack import Pack
 from opsconsole.authoring.run import NO_PARAMS, Run, RunState, Selection
-from opsconsole.core.database import Connection, reason
+from opsconsole.core.database import Connection
+from opsconsole.core.database_errors import reason
 from opsconsole.core.errors import StoreLocked, Unavailable
 from opsconsole.rules import actions
 from opsconsole.rules.pauses import Pause

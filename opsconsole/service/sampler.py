@@ -15,7 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.cache.figures import RedisStats, has_restarted, hit_rate_between
 from opsconsole.cache.history import RedisHistory
-from opsconsole.core.database import Database, reason
+from opsconsole.core.database import Database
+from opsconsole.core.database_errors import reason
 from opsconsole.core.errors import NAMES, Unavailable
 from opsconsole.core.file_changes import FileChanges
 from opsconsole.core.problems import Work

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from opsconsole.core.database import ErrorKind, error_kind
+from opsconsole.core.database_errors import ErrorKind, error_kind
 from opsconsole.core.settings import Role
 from opsconsole.service.snapshot import Outage
 from opsconsole.store import Store, lease, write_lock

@@ -30,7 +30,8 @@ from sqlalchemy.types import TypeEngine
 
 from opsconsole.authoring import outbox
 from opsconsole.authoring.pack import Pack
-from opsconsole.core.database import Database, Json, UtcTime
+from opsconsole.core.column_types import Json, UtcTime
+from opsconsole.core.database import Database
 from opsconsole.store import foreign_names
 
 PROGRESS_STEPS = 10_000

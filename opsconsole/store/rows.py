@@ -11,7 +11,8 @@ import msgspec
 from sqlalchemy import Select, Table, tuple_
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from opsconsole.core.database import Connection, ErrorKind, error_kind, reason
+from opsconsole.core.database import Connection
+from opsconsole.core.database_errors import ErrorKind, error_kind, reason
 
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 """Stands for a time that cannot be read."""

@@ -19,7 +19,7 @@ from sqlalchemy import (
     text,
 )
 
-from opsconsole.core.database import Json, UtcTime
+from opsconsole.core.column_types import Json, UtcTime
 from opsconsole.core.indexes import partial_index
 
 metadata = MetaData(

@@ -15,7 +15,7 @@ from opsconsole.authoring.job import Job
 from opsconsole.authoring.run import Selection
 from opsconsole.authoring.scope import Scope
 from opsconsole.core.bounds import json_problem, keys_problem
-from opsconsole.core.database import ErrorKind, error_kind, reason
+from opsconsole.core.database_errors import ErrorKind, error_kind, reason
 from opsconsole.core.errors import BadValue, OpsconsoleError, StaleNotSupported, Unavailable
 from opsconsole.core.text import safe
 from opsconsole.worker.messages import Counted, Counting, Planning, PlanningResult

@@ -14,7 +14,7 @@ from opsconsole.authoring.failures import failure
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.scope import Scope
 from opsconsole.core.bounds import MAX_NAME
-from opsconsole.core.database import ErrorKind, error_kind, lacks_right, reason
+from opsconsole.core.database_errors import ErrorKind, error_kind, lacks_right, reason
 from opsconsole.core.errors import BadValue, LeaseExpired, OpsconsoleError, Unavailable
 from opsconsole.core.text import safe
 

@@ -14,7 +14,9 @@ import pytest
 from sqlalchemy import Column, Integer, MetaData, String, Table, insert, select, text, update
 from sqlalchemy.exc import SQLAlchemyError, StatementError
 
-from opsconsole.core.database import Database, ErrorKind, Json, UtcTime, error_kind, key_type, reason
+from opsconsole.core.column_types import Json, UtcTime, key_type
+from opsconsole.core.database import Database
+from opsconsole.core.database_errors import ErrorKind, error_kind, reason
 
 metadata = MetaData()
 notes = Table(

@@ -14,7 +14,9 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.core import postgres
-from opsconsole.core.database import Database, ErrorKind, Json, UtcTime, error_kind, key_type, reason
+from opsconsole.core.column_types import Json, UtcTime, key_type
+from opsconsole.core.database import Database
+from opsconsole.core.database_errors import ErrorKind, error_kind, reason
 from opsconsole.core.postgres import escaped, search_path_of
 from opsconsole.core.urls import database_url
 from opsconsole.store import Store

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring.run import RunState
-from opsconsole.core.database import Database, ErrorKind, error_kind, reason
+from opsconsole.core.database import Database
+from opsconsole.core.database_errors import ErrorKind, error_kind, reason
 from tests.conftest import Installing
 from tests.faults.conftest import Start
 from tests.faults.servers import IMMEDIATE, Restartable, Standby

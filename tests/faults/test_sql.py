@@ -23,7 +23,8 @@ from sqlalchemy.pool import Pool
 
 from opsconsole.authoring.run import Run, RunState
 from opsconsole.core import breaker
-from opsconsole.core.database import Database, ErrorKind, error_kind, reason
+from opsconsole.core.database import Database
+from opsconsole.core.database_errors import ErrorKind, error_kind, reason
 from opsconsole.core.errors import Exit
 from opsconsole.store import Store, lease, migrate
 from opsconsole.store.tables import lease as lease_table

@@ -11,7 +11,8 @@ from sqlalchemy import select, text
 from jobs.common import metadata
 from opsconsole.authoring import catalog
 from opsconsole.authoring.run import RunState
-from opsconsole.core.database import Database, Json, UtcTime
+from opsconsole.core.column_types import Json, UtcTime
+from opsconsole.core.database import Database
 from opsconsole.core.installed_packs import DEFAULT_PACKS
 from opsconsole.embedded import sample
 from opsconsole.store import data_tables

@@ -7,7 +7,8 @@ from sqlalchemy import Date, text
 
 from jobs import attempts
 from jobs.common import metadata
-from opsconsole.core.database import Database, UtcTime
+from opsconsole.core.column_types import UtcTime
+from opsconsole.core.database import Database
 from opsconsole.store import data_tables
 from tests import templates
 from tests.conftest import Installing

@@ -11,7 +11,7 @@ from sqlalchemy import column, insert, table, text
 
 from opsconsole.authoring.occurrence import OccurrenceFilter, Reason
 from opsconsole.authoring.run import StopReason
-from opsconsole.core.database import Json, UtcTime
+from opsconsole.core.column_types import Json, UtcTime
 from opsconsole.rules.backfill import StepReason
 from opsconsole.rules.backfill_status import BackfillStop, BackfillStopReason
 from opsconsole.store import Store, backfills, commands, migrate, occurrence_lists, registrations, runs

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from opsconsole.authoring.failures import failure_kind
-from opsconsole.core.database import Json
+from opsconsole.core.column_types import Json
 from opsconsole.core.text import snake_case
 
 revision = "0005"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from opsconsole.core.database import UtcTime
+from opsconsole.core.column_types import UtcTime
 
 revision = "0006"
 down_revision = "0005"

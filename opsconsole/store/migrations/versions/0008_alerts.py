@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from opsconsole.core.database import Json, UtcTime
+from opsconsole.core.column_types import Json, UtcTime
 
 revision = "0008"
 down_revision = "0007"
