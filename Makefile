@@ -4,8 +4,8 @@
 .DELETE_ON_ERROR:
 .PHONY: help demo test soak lint bench bench-quick bench-full bench-console chaos snapshots reference lock clean FORCE
 
-# Empty unless the caller named one; then a .venv of another Python is made anew.
-asked_python := $(if $(filter undefined,$(origin PYTHON)),,$(PYTHON))
+# Empty unless the caller named one; then a .venv of another Python is replaced.
+requested_python := $(if $(filter undefined,$(origin PYTHON)),,$(PYTHON))
 PYTHON ?= python3
 
 VENV := .venv
@@ -72,10 +72,10 @@ clean: ## Remove .venv and everything that was built
 # --- .venv ---------------------------------------------------------------------------------------------------------
 # Two steps, each with a stamp written last, so that an interrupted one is repeated. The first empties .venv and installs
 # what is locked; the second links this checkout into it, which is all that a change of pyproject.toml needs.
-# A .venv whose Python is gone, that was moved with its folder, or that another Python was asked for, is made anew.
+# A .venv whose Python is gone, that was moved with its folder, or that was made with another Python than the requested one, is replaced.
 
 ifneq ($(shell $(BIN)/python -c '' 2>/dev/null && grep -qxF "in $(CURDIR)" $(LOCKED) 2>/dev/null && \
-    { [ -z "$(asked_python)" ] || grep -qxF "by $(asked_python)" $(LOCKED); } && echo usable),usable)
+    { [ -z "$(requested_python)" ] || grep -qxF "by $(requested_python)" $(LOCKED); } && echo usable),usable)
 $(LOCKED): FORCE
 endif
 

@@ -43,8 +43,8 @@ def inserting(db: Connection, table: Table) -> Any:
 class Database:
     """Connections to one database.
 
-    `url` is a SQLAlchemy URL with the driver `sqlite` or `postgresql+psycopg`; one of SQLite that has options says
-    itself how the file is opened. Thread-safe: each transaction has its own connection.
+    `url` is a SQLAlchemy URL with the driver `sqlite` or `postgresql+psycopg`. The options of one of SQLite, if it has
+    any, determine how the file is opened. Thread-safe: each transaction has its own connection.
 
     On PostgreSQL a write transaction begins only on a server that accepts writes; with `primary_only` the same holds
     for reads, as a standby may be behind. `statement_seconds` limits each statement, and how long a silent server is

@@ -148,9 +148,9 @@ class Session(psycopg.Connection[tuple[Any, ...]]):
         since = probed = self.waits.start(id(self))
         is_slow = False
         try:
-            wanted = next(gen)
+            awaited = next(gen)
             while True:
-                ready = yield wanted
+                ready = yield awaited
                 now = time.monotonic()
                 if ready:
                     since = probed = now
@@ -163,7 +163,7 @@ class Session(psycopg.Connection[tuple[Any, ...]]):
                     probed = now
                     if not self._is_reachable():
                         self._give_up(now - since)
-                wanted = gen.send(ready)
+                awaited = gen.send(ready)
         except StopIteration as done:
             result: _RV = done.value
             return result

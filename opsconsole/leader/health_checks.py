@@ -30,7 +30,7 @@ class HealthChecks:
         self._store, self._catalog, self._token, self._now = store, catalog, token, now
         self._may_start_work = may_start_work
         self._recorded: datetime | None = None
-        self._kept: job_facts.Kept | None = None
+        self._kept: job_facts.ReadState | None = None
         self._rules = JobRules()
         self.loop = Loop(Work.HEALTH_CHECKS, self.check, seconds=1.0, now=now)
 

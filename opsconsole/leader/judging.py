@@ -70,7 +70,7 @@ class Judging:
                 undelivered,
             ),
         )
-        self._kept: job_facts.Kept | None = None
+        self._kept: job_facts.ReadState | None = None
         self._rules = JobRules()
         self._to_pause: dict[str, int] = {}
         self._version: int | None = None

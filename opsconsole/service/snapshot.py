@@ -22,7 +22,7 @@ from opsconsole.service.alert_cards import AlertCard, AlertPage, firing
 if TYPE_CHECKING:
     from opsconsole.cache.figures import RedisStats
     from opsconsole.cache.history import RedisPoint
-    from opsconsole.store.job_facts import Kept
+    from opsconsole.store.job_facts import ReadState
     from opsconsole.store.job_runs import JobRuns
     from opsconsole.store.presence import Attached
     from opsconsole.store.statistics import PastDays, Rates
@@ -168,7 +168,7 @@ class Snapshot:
     unread: tuple[Work, ...] = ()
     job_findings: tuple[Finding, ...] = ()
     leaderless: tuple[Finding, ...] = ()
-    health: Kept | None = None
+    health: ReadState | None = None
     job_runs: JobRuns | None = None
     set_aside: tuple[Finding, ...] = ()
     alerts: tuple[AlertCard, ...] = ()

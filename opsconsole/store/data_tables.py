@@ -210,13 +210,13 @@ def _type_difference(db: Connection, column: Column[Any], present: ReflectedColu
     if found in _ACCEPTED.get(needed, (needed,)):
         return
     table, name = (db.dialect.identifier_preparer.quote(each) for each in (column.table.name, column.name))
-    wanted = column.type.compile(db.dialect).partition(" COLLATE")[0]
-    value = f"{name}::{wanted}"
+    required = column.type.compile(db.dialect).partition(" COLLATE")[0]
+    value = f"{name}::{required}"
     if (needed, found) == ("boolean", "integer"):
         value = f"{name} <> 0"
     elif (needed, found) == ("json", "array"):
-        wanted, value = "JSONB", f"to_jsonb({name})"
-    steps = [f"ALTER COLUMN {name} TYPE {wanted} USING {value}"]
+        required, value = "JSONB", f"to_jsonb({name})"
+    steps = [f"ALTER COLUMN {name} TYPE {required} USING {value}"]
     default = present.get("default")
     if present.get("identity"):
         steps.insert(0, f"ALTER COLUMN {name} DROP IDENTITY")
@@ -226,7 +226,7 @@ def _type_difference(db: Connection, column: Column[Any], present: ReflectedColu
         steps = [f"ALTER COLUMN {name} DROP DEFAULT", *steps, f"ALTER COLUMN {name} SET DEFAULT {converted}"]
     has_type = present["type"].compile(db.dialect)
     mend = f"ALTER TABLE {table} {', '.join(steps)}"
-    yield f"column {column.table.name}.{column.name} is {has_type}, but jobs need {wanted}; run: {mend}"
+    yield f"column {column.table.name}.{column.name} is {has_type}, but jobs need {required}; run: {mend}"
 
 
 def _kind(type_: TypeEngine[Any]) -> str:

@@ -20,9 +20,9 @@ from opsconsole.worker.descendants import adopt_orphans, die_with, end_children
 from opsconsole.worker.messages import Ended, Trouble
 
 IDLE_SECONDS = 0.5
-"""A child without work ends after this time, and with it what its job left open: transactions, locks, connections."""
+"""A child without work ends after this time, and with it what its jobs left open: transactions, locks, connections."""
 WATCH_SECONDS = 0.2
-"""The longest time between two looks at the lease: a process that waits does not notice that the machine slept."""
+"""The longest time between two checks of the lease: a waiting process does not notice that the machine slept."""
 END_SECONDS = 0.5
 """How long a child may take to end after its pipe was closed."""
 CHUNK_BYTES = 1 << 16
@@ -46,9 +46,9 @@ _work = msgspec.json.Decoder(_Work)
 class Isolation:
     """Has children of this process execute the lines of the pipe `source`, one child at a time, for one pack.
 
-    `execute` is called in a child, and returns whether that process is as it was before. `report_end` reports a child
-    that ended during its work. `close_answers` closes what no process that a job starts may write to. `check_lease`
-    ends this process, its child and its group when the leader's lease is over. This process executes no job code, has
+    `execute` is called in a child, and returns whether that process is unchanged. `report_end` reports a child that
+    ended during its work. `close_answers` closes what no process that a job starts may write to. `check_lease` ends
+    this process, its child and its group once the leader's lease has expired. This process executes no job code, has
     no threads, and opens no connection.
     """
 
@@ -83,7 +83,7 @@ class Isolation:
                 is_open = self._read()
 
     def _attend(self, child: _Child, ready: list[int]) -> None:
-        """Reads the child's report, and ends it when there is none, when it is idle, or when it is not what it was."""
+        """Reads the child's report. Ends a child that sent none, that is idle, or that its work has changed."""
         trouble = child.read_report() if child.reports in ready else None
         if trouble is not None and not child.is_idle:
             ended = Ended(child.pid, trouble, child.wait())
@@ -157,7 +157,7 @@ class _Child:
                 unsent = unsent[os.write(self._lines, unsent) :]
 
     def read_report(self) -> Trouble | None:
-        """Reads a report; what is wrong with the child when there is none."""
+        """Reads a report; returns None for a valid one, otherwise what is wrong with the child."""
         received = os.read(self.reports, CHUNK_BYTES)
         if received in (DONE, SPENT) and not self.is_idle:
             self.is_idle, self.is_spent = True, received == SPENT
@@ -166,7 +166,7 @@ class _Child:
         return Trouble.FOREIGN if received else Trouble.CLOSED
 
     def wait(self) -> int | None:
-        """Its exit code, negative for a signal; None when it continues, and has to be killed."""
+        """Its exit code, negative for a signal; None when it does not end and has to be killed."""
         deadline = time.monotonic() + END_SECONDS
         while time.monotonic() < deadline:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
@@ -184,7 +184,7 @@ class _Child:
 def _execute_lines(
     parent: int, lines: int, reports: int, execute: Callable[[bytes], bool], close_answers: Callable[[], None]
 ) -> NoReturn:
-    """What a child does: it executes lines until there are no more."""
+    """Executes lines until the pipe is closed: the whole life of a child."""
     try:
         die_with(parent)
         adopt_orphans()

@@ -171,7 +171,7 @@ def test_client_certificates(real: RedisServer, certificates: Certificates) -> N
 
         with closing(Cache(f"{url}&ssl_certfile={certificate}&ssl_keyfile={key}")) as cache:
             write(cache)
-        for _ in range(3):  # the server says so, unless it closes before that is read
+        for _ in range(3):  # the server reports it, unless it closes before that is read
             assert why_not(url)[0] in ("it requires a client certificate; give ssl_certfile and ssl_keyfile", CLOSED)
         assert why_not(f"{url}&ssl_certfile={certificate}&ssl_keyfile={other_key}") == (
             "ssl_keyfile does not belong to ssl_certfile",
@@ -211,7 +211,7 @@ def test_users_and_passwords_say_which_is_wrong(real: RedisServer) -> None:
         with closing(Cache(f"redis://ops:swordfish@{address}")) as cache:
             write(cache)
         owner.config_set("requirepass", "sesame")
-        asked = why_not(f"redis://{address}")
+        without_password = why_not(f"redis://{address}")
         with redis.Redis(port=real.port, password="sesame", protocol=2) as again:
             again.config_set("requirepass", "")
             again.acl_deluser("ops")
@@ -221,7 +221,7 @@ def test_users_and_passwords_say_which_is_wrong(real: RedisServer) -> None:
         ("it has no database with this number", True),
         ("it has no password, but the URL has", True),
     }
-    assert asked == ("it requires a password", True)
+    assert without_password == ("it requires a password", True)
 
 
 def test_addresses_that_lead_nowhere_say_so(tmp_path: Path) -> None:

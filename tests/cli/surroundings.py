@@ -1,4 +1,4 @@
-"""Tables of bad configurations, odd URLs and every command, for the tests of what a process says about them."""
+"""Tables of bad configurations, odd URLs and every command, for the tests of the messages about them."""
 
 from __future__ import annotations
 

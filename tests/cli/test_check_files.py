@@ -1,4 +1,4 @@
-"""`check` on databases of other programs: it changes nothing, and says which rights are missing."""
+"""`check` on databases of other programs: it changes nothing, and reports which rights are missing."""
 
 from __future__ import annotations
 

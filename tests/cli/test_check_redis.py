@@ -1,4 +1,4 @@
-"""What `check` says about Redis, and what the program refuses to start with."""
+"""What `check` reports about Redis, and what the program refuses to start with."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.redis_servers import StrangeServer
 
 
 def say(mode: str, role: str = "master") -> StrangeServer:
-    """A server that says what it is, and allows nothing else."""
+    """A server that reports what it is, and allows nothing else."""
     fields = {"server": "redis", "version": "7.4.0", "mode": mode, "role": role}
     words = [word for pair in fields.items() for word in pair]
     hello = b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word.encode()) for word in words)

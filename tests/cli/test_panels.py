@@ -68,7 +68,7 @@ KEY = "sk-ant-0123456789"
 def test_what_a_pack_lacks_is_what_the_leader_lacks(
     cli: RunCli, installation: Installation, monkeypatch: pytest.MonkeyPatch, leader_has_key: bool
 ) -> None:
-    """The one who asks may have another environment than the leader."""
+    """The client may have another environment than the leader."""
 
     def key(present: bool) -> None:
         monkeypatch.setenv("ANTHROPIC_API_KEY", KEY) if present else monkeypatch.delenv("ANTHROPIC_API_KEY", False)

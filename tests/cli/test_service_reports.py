@@ -154,7 +154,7 @@ def test_a_process_without_its_store_requests_more_time(
     nowhere = "postgresql://ops:a-secret-password@127.0.0.1:1/ops"
     process = start(installation, fork_server, path_manager, tmp_path, DATABASE_URL=nowhere)
 
-    eventually(lambda: path_manager.has("EXTEND_TIMEOUT_USEC=30000000\nSTATUS=cannot lead: "), "it says why")
+    eventually(lambda: path_manager.has("EXTEND_TIMEOUT_USEC=30000000\nSTATUS=cannot lead: "), "it reports why")
     process.kill()
     assert not path_manager.has("READY=1")
     assert not path_manager.has("a-secret-password")

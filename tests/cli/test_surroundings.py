@@ -63,7 +63,7 @@ def running(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 
 
 def with_packs(text: str) -> str:
-    """The text with a pack of tests, unless it says something about packs itself."""
+    """The text with a pack of tests, unless it configures packs itself."""
     if "[jobs]" in text or text.startswith("jobs"):
         return text
     return f'{text}\n[jobs]\npacks = ["tests.packs.counting"]\n'

@@ -1,4 +1,4 @@
-"""Nothing that a command prints or HTTP answers can control a terminal, whatever the data contain."""
+"""Nothing that a command prints or HTTP answers can control a terminal, whatever is in the data."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ COMMANDS = [
     ("occurrences",),
     ("retry", "1", "--wait"),
     ("run", EVIL),
-    ("run", "escapes.tell", "--date", EVIL),
+    ("run", "escapes.print", "--date", EVIL),
     ("show", EVIL),
     ("next", EVIL),
     ("next", f"* * * * {EVIL}"),
     ("why", EVIL, "--at", EVIL),
-    ("pause", "escapes.tell", "--note", EVIL),
-    ("resume", "escapes.tell", "--note", EVIL),
+    ("pause", "escapes.print", "--note", EVIL),
+    ("resume", "escapes.print", "--note", EVIL),
     ("panels", EVIL),
     ("backfill", "plan", EVIL, "--from", EVIL, "--to", EVIL),
     ("audit", "verify", "--seal", EVIL),
@@ -71,7 +71,7 @@ def installation(installing: Installing, redis_url: str, tmp_path: Path) -> Inst
     with redis.Redis.from_url(redis_url) as client:
         client.set(f"escapes:{USER}", EVIL)
         client.set(EVIL, EVIL)
-    place.run("escapes.tell")
+    place.run("escapes.print")
     return place
 
 

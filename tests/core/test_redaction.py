@@ -1,4 +1,4 @@
-"""No text of this program repeats a secret, whoever wrote the text."""
+"""No text of this program repeats a secret, also those of libraries and servers."""
 
 from __future__ import annotations
 

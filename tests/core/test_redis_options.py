@@ -1,4 +1,4 @@
-"""Options in URLs of Redis: the supported ones, and what is said about others, without a part of the URL."""
+"""Options in URLs of Redis: the supported ones, and the messages about others, without a part of the URL."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def now() -> datetime:
 
 
 def failing(times: int, error: BaseException, done: threading.Event) -> Callable[[], None]:
-    """A step that raises the error so many times, and then succeeds."""
+    """A step that raises the error that many times, and then succeeds."""
     left = [times]
 
     def step() -> None:

@@ -82,10 +82,10 @@ def _against(database: str, options: argparse.Namespace) -> bool:
 def _hostile(
     options: argparse.Namespace, folder: Path, new_database: Callable[[], str] | None, server: EmbeddedRedis
 ) -> bool:
-    wanted = [case for case in CASES if not options.job or case.job.name.partition(".")[2] in options.job]
+    selected = [case for case in CASES if not options.job or case.job.name.partition(".")[2] in options.job]
     with ForkServer(folder / "fork_server.log") as fork_server:
         hostile = Campaign(
-            folder, fork_server, server.url, new_database, wanted, options.seed, options.seconds, latest_seconds=2.0
+            folder, fork_server, server.url, new_database, selected, options.seed, options.seconds, latest_seconds=2.0
         )
         report = hostile.run()
     _print(report.lines())

@@ -130,7 +130,7 @@ MUTANTS = (
 
 
 def hunt(names: Sequence[str] = ()) -> Iterator[tuple[bool, str]]:
-    """Tries the mutants of these names, all by default: whether each was noticed, and the line that tells it. The first
+    """Tries the mutants of these names, all by default: whether each was noticed, and the line about it. The first
     is the control: without a mutant every test must pass.
     """
     selected = [mutant for mutant in MUTANTS if not names or mutant.name in names]

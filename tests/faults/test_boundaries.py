@@ -180,7 +180,7 @@ def test_row_2_killed_while_it_ends(point: Point, place: Installation, start: St
 
 
 @pytest.mark.parametrize("point", BY_REQUESTING)
-def test_row_2_killed_after_asking(point: Point, place: Installation, start: Start) -> None:
+def test_row_2_killed_after_a_request(point: Point, place: Installation, start: Start) -> None:
     requesting = start(place, "run", "counting.count", "--date", DAY, point=f"{point}:1:kill")
 
     assert requesting.wait(timeout=PATIENCE_SECONDS) == -signal.SIGKILL

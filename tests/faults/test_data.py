@@ -30,7 +30,7 @@ CHEN = "user17"
 JOB = "attempts.cache_day"
 
 
-def school(installing: Installing, database_url: str, redis_url: str) -> Installation:
+def installed(installing: Installing, database_url: str, redis_url: str) -> Installation:
     """Forty people who each answered a question of their own that day."""
     place = installing(
         database_url=database_url, redis_url=redis_url, environ={"OPSCONSOLE_ENGINE__EXECUTOR": "inline"}
@@ -77,7 +77,7 @@ ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_row_40_a_poisoned_row_fails_its_user_alone_and_tells_why(
     poison: Callable[[Connection], None], database_url: str, redis_url: str, installing: Installing
 ) -> None:
-    _fails_alone(school(installing, database_url, redis_url), poison)
+    _fails_alone(installed(installing, database_url, redis_url), poison)
 
 
 @ON_SQLITE
@@ -85,7 +85,7 @@ def test_row_40_a_poisoned_row_fails_its_user_alone_and_tells_why(
 def test_row_40_a_row_that_only_sqlite_takes_fails_its_user_alone(
     poison: Callable[[Connection], None], database_url: str, redis_url: str, installing: Installing
 ) -> None:
-    _fails_alone(school(installing, database_url, redis_url), poison)
+    _fails_alone(installed(installing, database_url, redis_url), poison)
 
 
 def _fails_alone(place: Installation, poison: Callable[[Connection], None]) -> None:
@@ -116,7 +116,7 @@ def _fails_alone(place: Installation, poison: Callable[[Connection], None]) -> N
 def test_row_40_unusual_values_that_can_be_written_fail_no_item(
     column: str, value: object, database_url: str, redis_url: str, installing: Installing
 ) -> None:
-    place = school(installing, database_url, redis_url)
+    place = installed(installing, database_url, redis_url)
     with place.data.writing() as db:
         db.execute(attempts.update().where(attempts.c.user_id == CHEN).values({column: value}))
 
@@ -131,7 +131,7 @@ def test_row_40_unusual_values_that_can_be_written_fail_no_item(
 @ON_SQLITE
 @pytest.mark.parametrize("id_", ["-7", "a\x1b[2Jb", "x" * 100_000, "it's:1", "a b"])
 def test_row_40_an_invalid_id_fails_alone(id_: str, database_url: str, redis_url: str, installing: Installing) -> None:
-    place = school(installing, database_url, redis_url)
+    place = installed(installing, database_url, redis_url)
     with place.data.writing() as db:
         db.execute(insert(users).values(id=id_, name=id_, active=True, created_at=BORN))
 
@@ -149,7 +149,7 @@ def test_row_40_an_invalid_id_fails_alone(id_: str, database_url: str, redis_url
 def test_row_40_an_id_that_is_not_text_fails_the_run_with_an_error(
     tmp_path_factory: pytest.TempPathFactory, redis_url: str, installing: Installing
 ) -> None:
-    place = school(installing, f"sqlite:///{tmp_path_factory.mktemp('data') / 'd.db'}", redis_url)
+    place = installed(installing, f"sqlite:///{tmp_path_factory.mktemp('data') / 'd.db'}", redis_url)
     with place.data.writing() as db:
         db.execute(text("UPDATE users SET id = x'ff61' WHERE id = :id"), {"id": CHEN})
 
@@ -179,7 +179,7 @@ def test_row_42_an_empty_population_is_reported(executor: str, database_url: str
 def test_row_42_a_users_query_that_fails_is_no_silent_success(
     database_url: str, redis_url: str, installing: Installing
 ) -> None:
-    place = school(installing, database_url, redis_url)
+    place = installed(installing, database_url, redis_url)
     with place.data.writing() as db:
         db.execute(text("ALTER TABLE users RENAME COLUMN active TO was_active"))
 
@@ -194,7 +194,7 @@ def test_row_42_a_users_query_that_fails_is_no_silent_success(
 def test_row_42_an_attempts_query_that_fails_fails_everybody_with_one_cause(
     database_url: str, redis_url: str, installing: Installing
 ) -> None:
-    place = school(installing, database_url, redis_url)
+    place = installed(installing, database_url, redis_url)
     with place.data.writing() as db:
         db.execute(text("ALTER TABLE attempts RENAME COLUMN answer TO was_answer"))
 
@@ -244,7 +244,7 @@ def test_row_43_items_that_appear_or_disappear_during_a_run_change_no_count(
 def test_row_43_an_item_deleted_during_its_batch_is_reported(
     database_url: str, redis_url: str, installing: Installing
 ) -> None:
-    place = school(installing, database_url, redis_url)
+    place = installed(installing, database_url, redis_url)
     with place.data.writing() as db:
         db.execute(delete(attempts).where(attempts.c.user_id == CHEN))
     with redis.Redis.from_url(redis_url) as client:

@@ -65,7 +65,7 @@ def test_a_store_that_is_a_standby_for_a_while_is_led_again_without_a_restart(
         standby.catch_up()
         wire.port = standby.port
         wire.cut()
-        eventually(lambda: "is a standby" in (engine.problem or ""), "it says why it does not lead")
+        eventually(lambda: "is a standby" in (engine.problem or ""), "it reports why it does not lead")
         problem, led = engine.problem, engine.is_leading
         wire.port = primary.port  # the connections to the standby stay open
         eventually(lambda: is_at_work(engine) and engine.problem is None, "it leads again")

@@ -1,4 +1,4 @@
-"""Every loop of a process goes on after an exception at any of its passes, and health shows the problem meanwhile."""
+"""Every loop of a process continues after an exception at any of its passes, and health shows the problem meanwhile."""
 
 from __future__ import annotations
 

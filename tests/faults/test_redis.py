@@ -36,7 +36,7 @@ SECRET = "swordfish"
 JOB = "attempts.cache_day"
 
 
-def school(installing: Installing, redis_url: str, people: int, *, answer: str = "A") -> Installation:
+def installed(installing: Installing, redis_url: str, people: int, *, answer: str = "A") -> Installation:
     """`people` who each answered one question that day."""
     place = installing(database_url=None, redis_url=redis_url, environ={"OPSCONSOLE_ENGINE__EXECUTOR": "inline"})
     names = [f"user{i:04}" for i in range(people)]
@@ -91,7 +91,7 @@ def hanging(server: EmbeddedRedis) -> Iterator[None]:
 def test_row_25_a_hung_redis_fails_no_user(
     was_connected: bool, own_redis: EmbeddedRedis, installing: Installing
 ) -> None:
-    place = school(installing, own_redis.url, 50)
+    place = installed(installing, own_redis.url, 50)
     tools = Resources(place.settings.data_url.reveal(), own_redis.url)
     day = Window(datetime(2025, 1, 18, 18, 30, tzinfo=UTC), datetime(2025, 1, 19, 18, 30, tzinfo=UTC), DAY)
     keys = [f"user{i:04}" for i in range(50)]
@@ -108,7 +108,7 @@ def test_row_25_a_hung_redis_fails_no_user(
 
 
 def test_row_27_what_redis_evicts_is_counted_and_stops_no_run(own_redis: EmbeddedRedis, installing: Installing) -> None:
-    place = school(installing, own_redis.url, 500, answer="x" * 4000)
+    place = installed(installing, own_redis.url, 500, answer="x" * 4000)
     with connected(own_redis) as client:
         client.config_set("maxmemory-policy", "allkeys-lru")
         client.config_set("maxmemory", int(client.info()["used_memory"]) + 500_000)
@@ -135,7 +135,7 @@ def test_row_27_what_redis_evicts_is_counted_and_stops_no_run(own_redis: Embedde
 def test_row_28_a_replica_is_reported_and_tried_at_most_four_times(
     own_redis: EmbeddedRedis, installing: Installing
 ) -> None:
-    place = school(installing, own_redis.url, 50)
+    place = installed(installing, own_redis.url, 50)
     with connected(own_redis) as client:
         client.replicaof("127.0.0.1", 1)
 
@@ -155,7 +155,7 @@ def test_row_28_a_replica_is_reported_and_tried_at_most_four_times(
 def test_row_28_a_replica_that_is_promoted_in_time_costs_no_user(
     own_redis: EmbeddedRedis, installing: Installing
 ) -> None:
-    place = school(installing, own_redis.url, 50)
+    place = installed(installing, own_redis.url, 50)
     with connected(own_redis) as client, place.leading():
         client.replicaof("127.0.0.1", 1)
         number = place.begin(JOB, DAY)
@@ -178,7 +178,7 @@ def test_row_28_a_replica_that_is_promoted_in_time_costs_no_user(
 def test_row_29_what_the_acl_denies_is_reported_once_and_not_retried(
     rules: str, error: str, own_redis: EmbeddedRedis, installing: Installing
 ) -> None:
-    place = school(installing, own_redis.url.replace("unix://", f"unix://ops:{SECRET}@"), 60)
+    place = installed(installing, own_redis.url.replace("unix://", f"unix://ops:{SECRET}@"), 60)
     with connected(own_redis) as client:
         allow(client, f">{SECRET}", *rules.split())
 
@@ -197,7 +197,7 @@ def test_row_29_what_the_acl_denies_is_reported_once_and_not_retried(
 
 
 def test_row_29_a_password_that_is_refused_is_not_shown(own_redis: EmbeddedRedis, installing: Installing) -> None:
-    place = school(installing, own_redis.url.replace("unix://", f"unix://ops:{SECRET}@"), 30)
+    place = installed(installing, own_redis.url.replace("unix://", f"unix://ops:{SECRET}@"), 30)
     with connected(own_redis) as client:
         allow(client, ">another", "~*", "+@all")
 
@@ -211,7 +211,7 @@ def test_row_29_a_password_that_is_refused_is_not_shown(own_redis: EmbeddedRedis
 def test_row_29_redis_that_cannot_save_is_reported_and_not_retried(
     own_redis: EmbeddedRedis, installing: Installing
 ) -> None:
-    place = school(installing, own_redis.url, 60)
+    place = installed(installing, own_redis.url, 60)
     (own_redis.folder / "dump.rdb").mkdir()  # what is saved cannot take that name
     with connected(own_redis) as client:
         client.config_set("save", "3600 1")
@@ -270,7 +270,7 @@ def _is_loading(server: EmbeddedRedis) -> bool:
 
 
 def test_row_29_redis_that_still_loads_is_waited_for(own_redis: EmbeddedRedis, installing: Installing) -> None:
-    place = school(installing, own_redis.url, 50)
+    place = installed(installing, own_redis.url, 50)
     with loading_slowly(own_redis):
         found = place.run(JOB, DAY)
 

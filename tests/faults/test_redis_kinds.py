@@ -10,7 +10,7 @@ from opsconsole.authoring.run import RunState
 from opsconsole.cache.filters import ClearFilter
 from opsconsole.embedded.redis import EmbeddedRedis
 from tests.conftest import Installing
-from tests.faults.test_redis import DAY, JOB, connected, school
+from tests.faults.test_redis import DAY, JOB, connected, installed
 from tests.redis_servers import cluster, proxy, server
 from tests.waiting import PATIENCE_SECONDS, eventually
 
@@ -19,7 +19,7 @@ CLUSTER = "Redis is unreachable: it is a Redis Cluster, which is not supported"
 
 def test_a_cluster_ends_a_run_at_once_with_one_cause(installing: Installing, tmp_path: Path) -> None:
     with cluster(tmp_path / "cluster") as nodes:
-        place = school(installing, nodes[0].url, 189)
+        place = installed(installing, nodes[0].url, 189)
         found = place.run(JOB, DAY)
         boards = place.service.cache.statistics()
 
@@ -41,7 +41,7 @@ def test_a_cluster_ends_a_run_at_once_with_one_cause(installing: Installing, tmp
 def test_what_stays_wrong_ends_a_run_with_its_cause(
     suffix: str, cause: str, own_redis: EmbeddedRedis, installing: Installing
 ) -> None:
-    place = school(installing, own_redis.url.replace("?db=0", suffix), 120)
+    place = installed(installing, own_redis.url.replace("?db=0", suffix), 120)
 
     found = place.run(JOB, DAY)
 
@@ -53,7 +53,7 @@ def test_what_stays_wrong_ends_a_run_with_its_cause(
 def test_a_user_without_info_client_and_dbsize_disturbs_nothing(
     own_redis: EmbeddedRedis, installing: Installing
 ) -> None:
-    place = school(installing, own_redis.url.replace("unix://", "unix://ops:word@"), 60)
+    place = installed(installing, own_redis.url.replace("unix://", "unix://ops:word@"), 60)
     with connected(own_redis) as client:
         client.acl_setuser(
             "ops", enabled=True, passwords=["+word"], keys=["*"], commands=["+@all", "-info", "-client", "-dbsize"]
@@ -76,7 +76,7 @@ def test_a_user_without_info_client_and_dbsize_disturbs_nothing(
 
 def test_a_silent_connection_fails_no_user_when_it_speaks_again(installing: Installing, tmp_path: Path) -> None:
     with server(tmp_path / "redis") as real, proxy(real.port) as between:
-        place = school(installing, f"redis://127.0.0.1:{between.port}/0", 200)
+        place = installed(installing, f"redis://127.0.0.1:{between.port}/0", 200)
         with place.leading():
             assert place.service.snapshot().redis.outage is None
             between.silent = True
@@ -92,7 +92,7 @@ def test_a_silent_connection_fails_no_user_when_it_speaks_again(installing: Inst
 @pytest.mark.soak
 def test_a_silent_connection_ends_the_run_with_its_cause(installing: Installing, tmp_path: Path) -> None:
     with server(tmp_path / "redis") as real, proxy(real.port) as between:
-        place = school(installing, f"redis://127.0.0.1:{between.port}/0", 200)
+        place = installed(installing, f"redis://127.0.0.1:{between.port}/0", 200)
         between.silent = True
         found = place.run(JOB, DAY)
         between.silent = False
@@ -111,7 +111,7 @@ def test_a_fail_over_behind_one_address_fails_no_user(installing: Installing, tm
         first.client() as former,
         second.client() as successor,
     ):
-        place = school(installing, f"redis://127.0.0.1:{between.port}/0", 200)
+        place = installed(installing, f"redis://127.0.0.1:{between.port}/0", 200)
         before = place.run(JOB, DAY)
         between.target = second.port
         successor.replicaof("NO", "ONE")

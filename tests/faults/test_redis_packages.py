@@ -16,7 +16,7 @@ from opsconsole.cache.inspection import ServerKind, inspect
 from opsconsole.core.errors import Unavailable
 from tests.cache.test_acl import PASSWORD, documented_rule
 from tests.conftest import Installing
-from tests.faults.test_redis import DAY, JOB, school
+from tests.faults.test_redis import DAY, JOB, installed
 from tests.redis_servers import Certificates, RedisServer, free_port, missing, proxy, server
 from tests.waiting import PATIENCE_SECONDS, eventually
 
@@ -88,8 +88,8 @@ def sentinels(folder: Path, program: Path, primary: RedisServer) -> Iterator[lis
 
 def _told(sentinel: RedisServer, field: str) -> int:
     """A figure of the primary that a Sentinel watches."""
-    told = sentinel.call("SENTINEL", "MASTER", "main")
-    return int(dict(zip(told[::2], told[1::2], strict=True))[field.encode()])
+    reply = sentinel.call("SENTINEL", "MASTER", "main")
+    return int(dict(zip(reply[::2], reply[1::2], strict=True))[field.encode()])
 
 
 def test_a_run_succeeds_after_real_sentinels_moved_the_primary(
@@ -102,7 +102,7 @@ def test_a_run_succeeds_after_real_sentinels_moved_the_primary(
         proxy(first.port) as between,
     ):
         assert inspect(watching[0].url).kind is ServerKind.SENTINEL
-        place = school(installing, f"redis://127.0.0.1:{between.port}/0", 500)
+        place = installed(installing, f"redis://127.0.0.1:{between.port}/0", 500)
         before = place.run(JOB, DAY)
         first.kill()
         eventually(lambda: _told(watching[0], "port") == second.port, "the Sentinels have moved the primary")

@@ -72,7 +72,7 @@ def test_a_password_that_is_changed_is_reported_and_the_leader_leads_again_with_
         number = place.begin("counting.count", DAY)
         eventually(lambda: len(counting.tried(place.data)) == 2, "the second batch is under way")
         with own_postgres.locking_out(store):
-            eventually(lambda: "password authentication failed" in (engine.problem or ""), "it says why")
+            eventually(lambda: "password authentication failed" in (engine.problem or ""), "it reports why")
             problem = engine.problem or ""
         eventually(lambda: is_at_work(engine) and engine.problem is None, "it leads again")
         found = ended(place, number)

@@ -75,7 +75,7 @@ def test_a_leader_without_answers_says_so_and_leads_again_when_they_come(
         number = place.begin("counting.count", DAY)
         eventually(lambda: len(counting.tried(place.data)) == 2, "the second batch is under way")
         wire.silence()
-        eventually(lambda: "has not answered" in (engine.problem or ""), "it says what it waits for")
+        eventually(lambda: "has not answered" in (engine.problem or ""), "it reports what it waits for")
         eventually(lambda: not engine.is_leading, "it concedes")
         eventually(lambda: (engine.problem or "").startswith("the store is unreachable: "), "it has ended its work")
         wire.restore()

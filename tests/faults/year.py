@@ -149,7 +149,7 @@ class _Machine:
         self.token = token
         self._next_health = self._next_judged = START
         self._states: Mapping[str, JobState] = {}
-        self._kept: job_facts.Kept | None = None
+        self._kept: job_facts.ReadState | None = None
 
     def now(self) -> datetime:
         return self.at

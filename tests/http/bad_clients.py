@@ -60,7 +60,7 @@ def not_reading(connection: socket.socket) -> None:
 
 
 def sending_many(connection: socket.socket) -> None:
-    """Sends so many requests that the server is never done with them."""
+    """Sends requests faster than the server can answer them."""
     connection.sendall(GET * 4_000)
 
 

@@ -228,7 +228,7 @@ def test_requests_that_wait_for_a_leader_are_limited(
 ) -> None:
     monkeypatch.setattr(commanding, "MAX_WAITING", 2)
     with ThreadPoolExecutor(6) as clients:
-        starting = [clients.submit(client.request, "POST", "/api/cron/run/asking.daily") for _ in range(6)]
+        starting = [clients.submit(client.request, "POST", "/api/cron/run/requests.daily") for _ in range(6)]
         codes = {request.result().code for request in starting}
 
     assert codes == {"busy", "no_leader"}

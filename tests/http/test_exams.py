@@ -13,7 +13,7 @@ from tests.http.client import served
 from tests.installation import Installation
 from tests.waiting import eventually
 
-WANTED = {"userId": "asha", "examType": "diagnostic"}
+EXAM = {"userId": "asha", "examType": "diagnostic"}
 VARIABLE, KEY = "ANTHROPIC_API_KEY", "sk-ant-0123456789"
 
 
@@ -43,7 +43,7 @@ def test_an_exam_is_requested_when_the_leader_can_make_it(
         eventually(lambda: place.service.queries.leader_notes("exams") is not None, "the leader has written its notes")
         set_key(not leader_has_key)
         missing = client.get("/api/get-pre-generated-exam?userId=asha&examType=diagnostic")
-        requested = client.request("POST", "/api/pre-generate-exam", WANTED)
+        requested = client.request("POST", "/api/pre-generate-exam", EXAM)
 
     assert (missing.status, missing.code) == (404, "no_exam")
     if leader_has_key:
@@ -56,8 +56,8 @@ def test_an_exam_is_requested_when_the_leader_can_make_it(
 def test_without_a_leader_the_serving_process_is_judged(place: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VARIABLE, False)
     with served(place) as client:
-        refused = client.request("POST", "/api/pre-generate-exam", WANTED)
+        refused = client.request("POST", "/api/pre-generate-exam", EXAM)
         monkeypatch.setenv(VARIABLE, KEY)
-        requested = client.request("POST", "/api/pre-generate-exam", WANTED)
+        requested = client.request("POST", "/api/pre-generate-exam", EXAM)
 
     assert (refused.status, requested.status) == (503, 202)

@@ -1,4 +1,4 @@
-"""How requests are read: what is ambiguous or not HTTP is refused, whatever came before it on the connection."""
+"""How requests are read: what is ambiguous or not HTTP is refused, also after a valid request on the connection."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def test_every_path_but_healthz_requires_the_secret(guarded: HttpClient) -> None
     for path in ("/packed", "/readyz", "/nothing", "/healthz/"):
         response = anonymous.get(path)
         assert (response.status, response.code, response.headers["www-authenticate"]) == (401, "unauthorized", "Bearer")
-    assert anonymous.request("POST", "/api/cron/run/asking.daily").status == 401
+    assert anonymous.request("POST", "/api/cron/run/requests.daily").status == 401
     assert anonymous.get(f"/packed?token={SECRET}&secret={SECRET}").status == 401
 
 
@@ -204,7 +204,7 @@ def test_requests_from_other_sites_are_refused(place: Installation, client: Http
         {"Origin": "http://localhost:1"},
         {"Sec-Fetch-Site": "cross-site"},
     ):
-        response = client.request("POST", "/api/cron/run/asking.daily", headers=headers)
+        response = client.request("POST", "/api/cron/run/requests.daily", headers=headers)
         assert (response.status, response.code) == (403, "cross_site")
     assert place.service.audit.newest(limit=1) == []
     host, port = client.host_and_port
@@ -268,7 +268,7 @@ def test_a_unix_socket_is_private_and_removed_at_the_end(place: Installation, tm
         eventually(lambda: is_at_work(engine), "it is leading")
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert client.get("/packed", Host="whatever").status == 200
-        run = client.request("POST", "/api/cron/run/asking.daily").json["run"]["id"]
+        run = client.request("POST", "/api/cron/run/requests.daily").json["run"]["id"]
         place.service.commands.wait_for_run(run, PATIENCE_SECONDS)
 
     assert {entry.origin for entry in place.audited_commands()} == {"unix"}

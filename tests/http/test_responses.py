@@ -31,7 +31,7 @@ from tests.waiting import PATIENCE_SECONDS, eventually
 
 DAY = "2026-01-19"
 NO_REDIS = "unix:///nowhere/redis.sock"
-RUN = "/api/cron/run/asking.daily"
+RUN = "/api/cron/run/requests.daily"
 
 
 @pytest.fixture
@@ -164,11 +164,11 @@ def test_a_run_is_started_for_a_date(installing: Installing, database_url: str, 
         ended = place.service.commands.wait_for_run(run["id"], PATIENCE_SECONDS)
 
     assert response.status == 202
-    assert run == {"id": run["id"], "job": "asking.daily", "window": DAY, "state": run["state"]}
+    assert run == {"id": run["id"], "job": "requests.daily", "window": DAY, "state": run["state"]}
     assert run["state"] in ("queued", "running", "succeeded")
     assert ended is not None
     assert (ended.state, ended.counts.ok) == (RunState.SUCCEEDED, 2)
-    assert set(counting.marks(place.data, "asking.daily")) == {(DAY, "asha"), (DAY, "ben")}
+    assert set(counting.marks(place.data, "requests.daily")) == {(DAY, "asha"), (DAY, "ben")}
 
 
 def test_a_date_in_the_query_selects_the_window(place: Installation, client: HttpClient) -> None:
@@ -191,7 +191,7 @@ def test_an_alias_starts_the_job_for_the_current_window(place: Installation, cli
         place.service.commands.wait_for_run(null.json["run"]["id"], PATIENCE_SECONDS)
 
     assert first is not None
-    assert plain.json["run"]["job"] == "asking.daily"
+    assert plain.json["run"]["job"] == "requests.daily"
     assert null.status == 202
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", plain.json["run"]["window"])
 
@@ -213,14 +213,14 @@ def test_an_active_window_is_not_started_twice(place: Installation, client: Http
         place.service.commands.wait_for_run(first.json["run"]["id"], PATIENCE_SECONDS)
 
     assert (second.status, second.code) == (409, "refused")
-    assert error(second)["message"].startswith(f"asking.daily {DAY} already has run 1, which is ")
+    assert error(second)["message"].startswith(f"requests.daily {DAY} already has run 1, which is ")
 
 
 def test_an_unknown_job_is_not_found_and_similar_names_are_suggested(place: Installation, client: HttpClient) -> None:
-    response = client.request("POST", "/api/cron/run/asking.dayly%1b[2J")
+    response = client.request("POST", "/api/cron/run/requests.dayly%1b[2J")
 
     assert (response.status, response.code) == (404, "unknown_job")
-    assert "asking.daily" in error(response)["message"]
+    assert "requests.daily" in error(response)["message"]
     assert place.service.audit.newest(limit=1) == []
 
 

@@ -45,9 +45,9 @@ def test_a_storm_of_bad_clients(
     with ThreadPoolExecutor(ATTACKERS) as attackers:
         storm = [attackers.submit(attack, client.connect, seconds, seed) for seed in range(ATTACKERS)]
         while time.monotonic() < deadline:
-            asked = time.monotonic()
+            requested_at = time.monotonic()
             assert client.get("/readyz").status == 200
-            latencies.append(time.monotonic() - asked)
+            latencies.append(time.monotonic() - requested_at)
             highest = max(highest, memory_mb(process.process.pid))
             time.sleep(0.05)
         opened = sum(each.result() for each in storm)

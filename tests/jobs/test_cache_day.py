@@ -549,10 +549,10 @@ def test_the_incremental_mode_gives_the_same_as_a_rebuild(
 
         result = run_batch(tools, cache_day, instant, names, {"incremental": True})
         appended = {name: cache.get(name) for name in keys(cache)}
-        anew = run_batch(tools, cache_day, instant, names)
+        repeated = run_batch(tools, cache_day, instant, names)
 
         assert appended == {name: cache.get(name) for name in keys(cache)}
-        assert result.metrics == anew.metrics
+        assert result.metrics == repeated.metrics
     assert {name: cache.get(name) for name in keys(cache)} == expected(tools.data, DAY)
 
 

@@ -41,10 +41,10 @@ def change_types(data: Database, types: Mapping[type, str]) -> int:
     with data.writing() as db:
         for table in metadata.sorted_tables:
             for column in table.columns:
-                wanted = next((name for kind, name in types.items() if isinstance(column.type, kind)), None)
-                if wanted is not None:
-                    using = f"{column.name}::jsonb" if wanted == "jsonb" else f"{column.name} AT TIME ZONE 'UTC'"
-                    db.execute(text(f"ALTER TABLE {table.name} ALTER {column.name} TYPE {wanted} USING {using}"))
+                required = next((name for kind, name in types.items() if isinstance(column.type, kind)), None)
+                if required is not None:
+                    using = f"{column.name}::jsonb" if required == "jsonb" else f"{column.name} AT TIME ZONE 'UTC'"
+                    db.execute(text(f"ALTER TABLE {table.name} ALTER {column.name} TYPE {required} USING {using}"))
                     changed += 1
     return changed
 
@@ -93,7 +93,7 @@ def test_every_job_gives_the_same_rows_on_jsonb_and_times_without_a_zone(
 
 
 @pytest.mark.parametrize(
-    ("column", "type_", "using", "wanted"),
+    ("column", "type_", "using", "required"),
     [
         ("users.active", "integer", "active::int", "BOOLEAN USING active <> 0"),
         ("users.id", "uuid", "NULL::uuid", "VARCHAR USING id::VARCHAR"),
@@ -107,7 +107,7 @@ def test_every_job_gives_the_same_rows_on_jsonb_and_times_without_a_zone(
     ],
 )
 def test_a_type_that_cannot_work_is_named_with_the_statement_that_mends_it(
-    database_url: str, column: str, type_: str, using: str, wanted: str
+    database_url: str, column: str, type_: str, using: str, required: str
 ) -> None:
     data = Database(database_url)
     table, _, name = column.partition(".")
@@ -124,7 +124,7 @@ def test_a_type_that_cannot_work_is_named_with_the_statement_that_mends_it(
         db.execute(text(statement))
 
     assert difference.startswith(f"column {column} is ")
-    assert wanted in statement
+    assert required in statement
     assert data_tables.differences(data, packs) == []
     data.close()
 

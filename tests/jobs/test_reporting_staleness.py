@@ -144,7 +144,7 @@ def test_a_summary_is_stale_when_a_report_or_snapshot_of_its_month_is_newer(
     assert stale(fixture) == {}
 
     fixture.now += timedelta(days=1)
-    fixture.open("b2", "ben", 5_000)  # Ben's snapshots are written anew, and so are reports that were deleted
+    fixture.open("b2", "ben", 5_000)  # Ben's snapshots are written again, and so are reports that were deleted
     if job is daily_report:
         with fixture.data.writing() as db:
             db.execute(delete(daily_financial_reports).where(daily_financial_reports.c.user_id == "ben"))

@@ -135,7 +135,7 @@ class Site:
         return response.json
 
     def run(self, line: str, job: str) -> Run:
-        """Starts a run as the request says, checks the response, and waits for the end of the run."""
+        """Starts a run by the request, checks the response, and waits for the end of the run."""
         response = self.curl(line)
         assert response.status == 202, response.body
         started = response.json
@@ -164,7 +164,7 @@ def serving(place: Installation, fork_server: ForkServer, folder: Path, **enviro
     log = folder / "headless.log"
     config = ["--config", str(place.settings.source)]
     own = os.environ | place.environ | {"XDG_DATA_HOME": str(folder / "data"), "CRON_SECRET": SECRET} | environ
-    # Every run is one that the test asks for, at any time of day.
+    # Every run is one that the test starts, at any time of day.
     paused = fork_server.run([*config, "pause", "all", "--until-resumed"], own, folder=folder)
     assert paused.returncode == 0, paused.stderr
     process = fork_server.start([*config, "headless", "--http", "127.0.0.1:0"], own, output=log)
@@ -283,12 +283,12 @@ def _attempts(site: Site, server: redis.Redis, day: str) -> None:
 
 
 def _exams(site: Site) -> None:
-    wanted = """{"userId": "u00001", "examType": "diagnostic"}"""
-    requested = site.curl(f"-X POST /api/pre-generate-exam -d '{wanted}'")
+    body = """{"userId": "u00001", "examType": "diagnostic"}"""
+    requested = site.curl(f"-X POST /api/pre-generate-exam -d '{body}'")
     assert requested.status == 202
     assert shapes(requested.json) == {"success": "bool", "state": "str", "requestId": "str"}
-    again = site.curl(f"-X POST /api/pre-generate-exam -d '{wanted}'")
-    assert again.json == requested.json, "asking twice makes one"
+    again = site.curl(f"-X POST /api/pre-generate-exam -d '{body}'")
+    assert again.json == requested.json, "two requests make one"
 
     for line in ("/api/cron/generate-exams", "-X POST /api/cron/generate-exams"):
         run = site.run(line, "exams.generate")
@@ -297,7 +297,7 @@ def _exams(site: Site) -> None:
 
     run = site.run("-X POST /api/cron/run/exams.work_queue", "exams.work_queue")
     assert all(text.startswith("[Pre-Gen] ") for text in site.lines_of(run))
-    ready = site.get(f"-X POST /api/pre-generate-exam -d '{wanted}'")
+    ready = site.get(f"-X POST /api/pre-generate-exam -d '{body}'")
     assert shapes(ready) == {"success": "bool", "state": "str", "examId": "str"}
 
     for exam, questions in (("diagnostic", 71), ("practice", 225)):

@@ -121,7 +121,7 @@ def test_a_server_that_answers_a_byte_at_a_time(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_server_that_speaks_something_else() -> None:
     with http_receiver() as receiver:
-        receiver.status = 302  # without saying where to
+        receiver.status = 302  # without a Location
         with pytest.raises(NotCalled):
             call(Secret(url_of(receiver)))
 

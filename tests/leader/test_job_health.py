@@ -16,7 +16,7 @@ from opsconsole.rules.backfill import Only
 from opsconsole.rules.findings import Finding, FindingKind as K, Severity
 from opsconsole.rules.health import jobs_findings
 from opsconsole.store import alerts, job_facts, runs
-from opsconsole.store.job_facts import Kept
+from opsconsole.store.job_facts import ReadState
 from tests.conftest import Installing
 from tests.installation import Installation
 from tests.leader.alert_rows import OFTEN_SECONDS
@@ -38,7 +38,7 @@ class Place:
     def __init__(self, installation: Installation) -> None:
         self.installation, self.clock = installation, ManualClock(BEFORE_NOON)
         self.data, self.service = installation.data, installation.service
-        self._kept: Kept | None = None
+        self._kept: ReadState | None = None
 
     @contextmanager
     def leading(self) -> Iterator[None]:

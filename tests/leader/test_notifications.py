@@ -1,4 +1,4 @@
-"""Notifications reach their channels at least once, whatever the channels, the store and the leader do."""
+"""Notifications reach their channels at least once, however the channels, the store and the leader fail."""
 
 from __future__ import annotations
 

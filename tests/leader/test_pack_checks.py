@@ -1,4 +1,4 @@
-"""Checks of packs: whatever one does, the others are read, and what they find lasts as long as it is true."""
+"""Checks of packs: if one fails, the others are read; a finding lasts as long as it is true."""
 
 from __future__ import annotations
 

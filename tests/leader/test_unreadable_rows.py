@@ -1,4 +1,4 @@
-"""A row of the store that cannot be read, or has an odd value, concerns its own run, schedule or backfill only."""
+"""A row of the store that cannot be read, or has an invalid value, affects its own run, schedule or backfill only."""
 
 from __future__ import annotations
 
@@ -132,9 +132,7 @@ def test_a_spoilt_batch_fails_its_run_alone(place: Installation) -> None:
 @pytest.mark.parametrize(
     "assignment", ["since = 'yesterday'", "until = 'yesterday'", "who = x'ff'", "until = 'infinity'"]
 )
-def test_a_pause_that_cannot_be_read_stays_in_force_until_somebody_resumes(
-    assignment: str, place: Installation
-) -> None:
+def test_a_pause_that_cannot_be_read_stays_in_force_until_it_is_resumed(assignment: str, place: Installation) -> None:
     if place.store.is_sqlite and "infinity" in assignment:
         pytest.skip("a text like any other on SQLite")
     with place.store.writing() as db:
@@ -158,7 +156,7 @@ def test_a_pause_that_cannot_be_read_stays_in_force_until_somebody_resumes(
     "assignment",
     ["planned_until = 'yesterday'", "registered_at = 'yesterday'", "tz = x'ff'", "planned_until = 'infinity'"],
 )
-def test_a_schedule_whose_record_cannot_be_read_is_registered_anew(assignment: str, place: Installation) -> None:
+def test_a_schedule_whose_record_cannot_be_read_is_registered_again(assignment: str, place: Installation) -> None:
     with place.leading():
         place.run("counting.gross", "2025-01-20")
     spoil(place, "ops_jobs", assignment, "job = 'counting.count'")

@@ -28,7 +28,7 @@ class Dials(msgspec.Struct):
 
 
 def dials(scope: Scope) -> tuple[str, ...]:
-    """As many dials as the parameter says."""
+    """As many dials as the parameter requests."""
     return tuple(f"dial{n}" for n in range(scope.options["limit"]))
 
 

@@ -54,7 +54,7 @@ def _raw(_context: ExtensionContext, _request: Request) -> Reply:
 
 pack = Pack(
     "escapes",
-    jobs=(Job("escapes.tell", _everything, _apply, cron=NEVER, covers=DAY),),
+    jobs=(Job("escapes.print", _everything, _apply, cron=NEVER, covers=DAY),),
     metadata=metadata,
     families=(BY_USER,),
     panels=(Panel(f"Panel{EVIL}", _panel), Panel("Raises", _raising_panel)),

@@ -220,7 +220,7 @@ WRONG: dict[str, tuple[Callable[[Scope], Any], str]] = {
     "raw_text": (_raw_text, "must be a SELECT or a tuple of strings, not TextClause"),
     "unreadable": (_unreadable, "could not be read: ZeroDivisionError: never read"),
 }
-"""Populations that cannot be used, and what the run then says."""
+"""Populations that cannot be used, and the error of the run."""
 
 
 # --- processes that a job leaves behind ---------------------------------------------------------------------------

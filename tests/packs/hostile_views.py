@@ -19,7 +19,7 @@ HANGING = threading.Event()
 
 
 class Unprintable:
-    """An object that ends the process of whoever prints it."""
+    """An object that ends the process that prints it."""
 
     def __str__(self) -> str:
         sys.exit(3)

@@ -79,7 +79,7 @@ REPORTS: dict[str, Callable[[Any, str], object]] = {
     "tamper with failures": lambda ctx, item: tamper(ctx, failures={"nobody": Failure("nobody", "x", "\x00")}),
     "tamper with skipped": lambda ctx, item: tamper(ctx, skipped={"nobody": "x", "somebody": "y"}),
 }
-"""What fails the item that has this key, whatever executes it."""
+"""What fails the item that has this key, chosen_value executes it."""
 
 ACCEPTED: dict[str, Callable[[Any, str], object]] = {
     "a large sum": lambda ctx, item: [ctx.count("sum", 2**53) for _ in range(5)],
@@ -112,7 +112,7 @@ def nothing(ctx: Context, items: Items) -> None:
     """Does nothing."""
 
 
-def whatever(_: Any) -> Any:
+def chosen_value(_: Any) -> Any:
     """What was chosen."""
     return chosen[0]() if callable(chosen[0]) else chosen[0]
 
@@ -129,7 +129,7 @@ def rows(*values: object) -> SelectBase:
 
 def as_population(scope: Scope) -> Select[tuple[str]]:
     """An odd population."""
-    found: Select[tuple[str]] = whatever(scope)
+    found: Select[tuple[str]] = chosen_value(scope)
     return found
 
 
@@ -144,7 +144,7 @@ pack = Pack(
         _job("calls", lambda scope: ("victim one", "victim two"), calling, batch=1),
         _job("population", as_population, nothing, batch=5),
         _job("stale", two, nothing, stale=as_population),
-        _job("prepare", two, nothing, prepare=whatever),
+        _job("prepare", two, nothing, prepare=chosen_value),
         _job("ordinary", two, nothing),
     ),
 )

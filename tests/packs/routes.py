@@ -98,11 +98,17 @@ def _empty(_ctx: ExtensionContext, _request: Request) -> Reply:
 
 
 daily = Job(
-    "asking.daily", everything, leave_marks("asking.daily"), cron=NEVER, covers=DAY, aliases=("daily-count",), batch=1
+    "requests.daily",
+    everything,
+    leave_marks("requests.daily"),
+    cron=NEVER,
+    covers=DAY,
+    aliases=("daily-count",),
+    batch=1,
 )
 
 pack = Pack(
-    "asking",
+    "requests",
     jobs=(daily,),
     metadata=metadata,
     routes=(

@@ -26,7 +26,7 @@ def ago(**span: float) -> datetime:
 
 
 def day(days_ago: int) -> Window:
-    """The day that began so many days before today."""
+    """The day that began this many days before today."""
     start = NOW.replace(hour=0) - timedelta(days=days_ago)
     return Window(start, start + timedelta(days=1), start.date().isoformat())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
@@ -34,8 +35,8 @@ def view_of(snapshot: Snapshot, cursor: tuple[str, str] | None = None) -> View:
     return View(snapshot, samples.NOW, cursor)
 
 
-def text_of(lines: object) -> list[str]:
-    return ["".join(piece.text for piece in each) for each in lines]  # type: ignore[attr-defined]
+def text_of(lines: Iterable[Line]) -> list[str]:
+    return ["".join(piece.text for piece in each) for each in lines]
 
 
 def many(count: int) -> Snapshot:
@@ -67,7 +68,7 @@ def test_what_is_wrong_comes_first_and_manual_jobs_last() -> None:
     assert states[0].symbol.word == "late"
 
 
-def test_a_job_whose_state_is_not_known_is_never_ok() -> None:
+def test_a_job_with_an_unknown_state_is_never_ok() -> None:
     words = {state.symbol.word for state in worst_first(view_of(samples.TROUBLE))}
     assert "unknown" in words
     assert "ok" not in words
@@ -112,7 +113,7 @@ def test_no_two_names_look_alike() -> None:
         assert len(set(rows)) == len(names)
 
 
-def test_bars_are_quiet_but_for_what_is_odd() -> None:
+def test_only_unusual_bars_stand_out() -> None:
     history = samples.SUCCESS[0]
     slow = samples.a_run(1, seconds=60)
     newest = (*history.newest[:3], slow, *history.newest[4:])
@@ -223,7 +224,7 @@ def test_a_panel_can_have_the_whole_page() -> None:
     run_console(scenario)
 
 
-def test_a_page_with_one_panel_says_so() -> None:
+def test_a_page_with_one_panel_cannot_be_maximised() -> None:
     async def scenario(console: Console) -> None:
         await console.press("7", "v")
         await console.until(lambda: console.notice == "this page has only one panel")

@@ -65,8 +65,8 @@ def test_every_cell_looks_as_its_style_says(segments: list[Segment], system: Col
     pen = Pen(system)
     written = pen.write(segments) + pen.end()
 
-    wanted = [(c, codes_of(each.style, system) if each.style else Codes()) for each in segments for c in each.text]
-    assert [seen(*cell) for cell in drawn(written)] == [seen(*cell) for cell in wanted]
+    expected = [(c, codes_of(each.style, system) if each.style else Codes()) for each in segments for c in each.text]
+    assert [seen(*cell) for cell in drawn(written)] == [seen(*cell) for cell in expected]
     assert drawn(written + "x")[-1] == ("x", Codes())
 
 

@@ -83,7 +83,7 @@ def test_a_process_adds_what_it_read_since_the_last_time(store: Store) -> None:
     now += timedelta(minutes=2)
     totals = {"shelf.day": Reads(5, 2), "shelf.level": Reads(misses=1)}
     recorder.record()
-    totals = {"shelf.day": Reads(1)}  # a reload of the configuration counts anew
+    totals = {"shelf.day": Reads(1)}  # a reload of the configuration starts new counts
     recorder.stop()
 
     assert [(each.day.day, each.family, each.hits, each.misses) for each in found(store)] == [

@@ -21,7 +21,7 @@ from opsconsole.rules.health import JobFacts, RepeatedFailures
 from opsconsole.store import Store, job_facts, migrate, occurrences, pauses, registrations, runs, windows
 from opsconsole.store.batches import Row
 from opsconsole.store.changes import Watermark
-from opsconsole.store.job_facts import Kept
+from opsconsole.store.job_facts import ReadState
 from opsconsole.store.job_runs import JUDGED
 from opsconsole.store.tables import runs as run_table
 from tests import run_records
@@ -44,13 +44,13 @@ def store(database_url: str) -> Iterator[Store]:
     made.close()
 
 
-def look(store: Store, kept: Kept | None = None, at: datetime = NOON) -> tuple[dict[str, JobFacts], Kept]:
+def look(store: Store, kept: ReadState | None = None, at: datetime = NOON) -> tuple[dict[str, JobFacts], ReadState]:
     with store.reading() as db:
         facts, kept_now = job_facts.read(db, CATALOG, at, kept)
     return {each.job.name: each for each in facts}, kept_now
 
 
-def statements(store: Store, kept: Kept) -> int:
+def statements(store: Store, kept: ReadState) -> int:
     """How many statements a look a second later takes."""
     executed: list[str] = []
 

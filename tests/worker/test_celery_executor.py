@@ -207,7 +207,7 @@ def test_a_worker_ends_the_task_of_a_stopped_run(play: Callable[..., Playing]) -
     playing.attach("w1", task)
     before = playing.broker.attach(own, 60.0, playing.token, [task])[2]
     playing.stopped.add(17)
-    playing.until(lambda: playing.broker.attach(own, 60.0, playing.token, [task])[2] == [task], "it is asked")
+    playing.until(lambda: playing.broker.attach(own, 60.0, playing.token, [task])[2] == [task], "it is attached")
     playing.answer(task, BatchResult(17, 1, 1, again=KEYS, lost=Lost.STOPPED, reason="it was stopped"))
     result = playing.result()
 

@@ -78,11 +78,11 @@ def log_of(place: Installation, run: Run) -> list[str]:
 
 def processes(*command: str) -> list[int]:
     """The living processes with this command line."""
-    wanted = b"\0".join(word.encode() for word in command) + b"\0"
+    command_line = b"\0".join(word.encode() for word in command) + b"\0"
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if (folder / "cmdline").read_bytes() == wanted:
+            if (folder / "cmdline").read_bytes() == command_line:
                 found.append(int(folder.name))
         except OSError:
             continue

@@ -28,8 +28,8 @@ from opsconsole.cli.session import open_service
 def command(options: Options, number: int, length: str | None, until: str | None, note: str, as_json: bool) -> None:
     """Acknowledge an alert.
 
-    Shows everybody who is working on it, and stops its reminders. The alert fires again when it becomes worse, or when
-    the acknowledgement expires.
+    Shows other operators who is working on it, and stops its reminders. The alert fires again when it becomes worse,
+    or when the acknowledgement expires.
 
     \b
     Example:

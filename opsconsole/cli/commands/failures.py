@@ -19,7 +19,11 @@ MAX_RUNS = 100
 @click.argument("job", shell_complete=complete_job)
 @click.option("--runs", "last", default=5, show_default=True, type=click.IntRange(1, MAX_RUNS), help="Number of runs.")
 @click.option(
-    "--least", default=1, show_default=True, type=click.IntRange(1, MAX_RUNS), help="In at least this many runs."
+    "--least",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, MAX_RUNS),
+    help="List items that failed in this many runs or more.",
 )
 @click.option("-n", "--limit", default=20, show_default=True, type=click.IntRange(1, 10_000), help="Number of items.")
 @json_option

@@ -35,7 +35,7 @@ def command(options: Options, job_or_cron: str, tz: str | None, start: str | Non
 
     A job with jitter starts later than each of them, by a delay that is shown and never changes.
 
-    They are computed from the schedule alone. After the clock was set back, some may have run already:
+    The times are computed from the schedule alone. After the clock was set back, some may have run already:
     `opsconsole jobs` and `opsconsole why` read what is recorded.
 
     \b

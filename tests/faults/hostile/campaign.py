@@ -208,7 +208,7 @@ class Campaign:
             if outcome is not None:
                 del self._sent[number]
                 self.report.commands += 1
-                self.report.check(outcome.error is not None, f"a command with {odd.says} was not refused")
+                self.report.check(outcome.error is not None, f"a command with {odd.description} was not refused")
 
     def _request(self) -> None:
         """Requests the next odd route."""
@@ -222,9 +222,9 @@ class Campaign:
         except (OSError, HTTPException) as error:
             status = type(error).__name__
         self.report.responses += 1
-        self.report.check(status == odd.status, f"a route that {odd.says} responded {status}, not {odd.status}")
+        self.report.check(status == odd.status, f"a route that {odd.description} responded {status}, not {odd.status}")
         ready = client.get("/readyz").status
-        self.report.check(ready == 200, f"/readyz responded {ready} after a route that {odd.says}")
+        self.report.check(ready == 200, f"/readyz responded {ready} after a route that {odd.description}")
 
 
 def _routes() -> Iterator[OddRoute]:

@@ -25,13 +25,13 @@ Function = Callable[..., Any]
 @dataclass(frozen=True)
 class Case:
     """An odd job, and how its runs must end: the state, and one of the `causes`, each a kind of failure or words of the
-    run's error. A run that succeeds has none. `says` is what the job does.
+    run's error. A run that succeeds has none. `description` is what the job does.
 
     `database` is the only kind it is for; `quick` cases take part in the short campaign.
     """
 
     job: Job
-    says: str
+    description: str
     state: RunState
     causes: tuple[str, ...] = ()
     selection: Selection = Selection.ALL
@@ -69,7 +69,7 @@ def no_effect(ctx: Context, items: Items) -> None:
 
 
 class Cases:
-    """The cases of one module: decorators add a job for each function. Its docstring says what the job does."""
+    """The cases of one module: decorators add a job for each function. Its docstring description what the job does."""
 
     def __init__(self) -> None:
         self._cases: list[Case] = []
@@ -120,8 +120,8 @@ class _Adding:
     def __call__(self, function: Function) -> Function:
         of_case = {name: self._how.pop(name) for name in ("selection", "database", "quick") if name in self._how}
         job = _job(function.__name__, **self._functions(function), **self._how)
-        says = " ".join((function.__doc__ or "").split())
-        self._cases.append(Case(job, says, self._state, self._causes, **of_case))
+        description = " ".join((function.__doc__ or "").split())
+        self._cases.append(Case(job, description, self._state, self._causes, **of_case))
         return function
 
 

@@ -18,18 +18,18 @@ HANGING_SECONDS = 3_600
 
 @dataclass(frozen=True)
 class OddRoute:
-    """A route, and the status of its responses; None when it sends none within some seconds. `says` is what it does."""
+    """A route, what it does, and the status of its responses; None when it sends none within some seconds."""
 
     route: Route
-    says: str
+    description: str
     status: int | None
 
 
 @dataclass(frozen=True)
 class OddCommand:
-    """A command that the service would not send; the leader refuses it. `says` is what is odd about it."""
+    """A command that the service would not send; the leader refuses it. `description` is what is odd about it."""
 
-    says: str
+    description: str
     verb: str
     target: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
@@ -58,8 +58,8 @@ def _returning(value: Any) -> Callable[[ExtensionContext, Request], Any]:
     return handler
 
 
-def _route(name: str, handler: Callable[..., Any], says: str, status: int | None = FAILED) -> OddRoute:
-    return OddRoute(Route("GET", f"/hostile/{name}", handler), says, status)
+def _route(name: str, handler: Callable[..., Any], description: str, status: int | None = FAILED) -> OddRoute:
+    return OddRoute(Route("GET", f"/hostile/{name}", handler), description, status)
 
 
 ROUTES = (

@@ -22,7 +22,7 @@ def lines() -> Iterator[str]:
 
 def _says(case: Case) -> str:
     only = {"postgresql": " (PostgreSQL)", "sqlite": " (SQLite)"}.get(case.database or "", "")
-    return case.says.removesuffix(".").replace("|", "\\|") + only
+    return case.description.removesuffix(".").replace("|", "\\|") + only
 
 
 def _ends(case: Case) -> str:

@@ -21,7 +21,7 @@ from tests.faults.hostile.cases import ENDLESS_RUN_SECONDS, Cases, three_items
 FAILED, PARTIAL, SUCCEEDED, TIMED_OUT = RunState.FAILED, RunState.PARTIAL, RunState.SUCCEEDED, RunState.TIMED_OUT
 DIED, TIMEOUT, TOO_LONG = "worker_died", "batch_timeout", "it took longer than"
 LARGE_BATCH = 10_000
-"""A batch of so many keys does not fit into a pipe."""
+"""A batch with this many keys does not fit into a pipe."""
 SLEEP = ("sleep", "86400")
 
 cases = Cases()

@@ -30,7 +30,7 @@ class Steady:
 
 @dataclass
 class Report:
-    """Counts, and whatever is not as it must be. The clock of the processes is `scale` times as fast as the time.
+    """Counts, and the problems found. The clock of the processes is `scale` times as fast as the time.
     `latest_seconds` is how late an ordinary run may start.
     """
 

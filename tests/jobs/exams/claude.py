@@ -136,7 +136,7 @@ class ClaudeServer(claude.ClaudeServer):
             handler.close_connection = True
         elif fault is Fault.GARBAGE:
             self._log(body, fault, 200)
-            handler.send_body(200, b"<html>a proxy says hello</html>", "text/html")
+            handler.send_body(200, b"<html>hello from a proxy</html>", "text/html")
         elif fault is Fault.HANG:
             self._log(body, fault, 0)
             self.closed.wait(600)

@@ -32,7 +32,7 @@ SUMMARIES = {
     invoke_without_command=True,
 )
 @click.option("-n", "--limit", default=20, show_default=True, type=click.IntRange(1, 100_000), help="Number of rows.")
-@click.option("--filter", "typed", default="", metavar="TEXT", help="Only rows that match, as on the page Audit.")
+@click.option("--filter", "typed", default="", metavar="TEXT", help="List only rows that match, as on the page Audit.")
 @json_option
 @click.pass_context
 def command(ctx: click.Context, limit: int, typed: str, as_json: bool) -> None:

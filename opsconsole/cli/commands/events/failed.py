@@ -13,14 +13,14 @@ from opsconsole.core.humanize import local_time
 
 
 @click.command("failed", cls=Command)
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="The number of events.")
+@click.option("-n", "--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="Number of events.")
 @json_option
 @click.pass_obj
 def command(options: Options, limit: int, as_json: bool) -> None:
     """List the events that could not be published, newest first.
 
-    They were set aside, so that those behind them are published. After you have corrected them in the table `events`,
-    publish them with `opsconsole events replay`.
+    They are skipped, so that later events are published. After you have corrected them in the table `events`, publish
+    them with `opsconsole events replay`.
 
     \b
     Examples:

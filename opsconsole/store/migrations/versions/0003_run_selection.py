@@ -1,4 +1,4 @@
-"""A run says which items it is about, with a parent or without one."""
+"""A run records which items it selects, with or without a parent."""
 
 from __future__ import annotations
 
