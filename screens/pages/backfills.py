@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -11,7 +11,7 @@ from textual.binding import BindingType
 from opsconsole.core import humanize
 from opsconsole.core.errors import NotBackfillable
 from opsconsole.rules.backfill import check_backfillable
-from opsconsole.rules.backfill_status import Backfill
+from opsconsole.rules.backfill_status import Backfill, StepView
 from screens.exports import Table
 from screens.host import Host
 from screens.keymap import bind
@@ -22,19 +22,26 @@ from screens.panels import backfills, calendar, cursor, tables, windows
 from screens.panels.plan import Gap
 from screens.panels.view import Key, View, hint
 from screens.panels.windows import WindowSummary
+from screens.widgets.area import Area
 from screens.widgets.lines import Drawing, Piece, line
 from screens.widgets.panel import Panel
 
+if TYPE_CHECKING:
+    from opsconsole.service.backfills import WindowedJob
+
 
 class BackfillsData(NamedTuple):
-    """The windows of each job, summarised, and the newest backfills."""
+    """The windows of each job, the newest backfills, and the windows of the one under the cursor by its number."""
 
     summaries: Mapping[str, WindowSummary]
     backfills: Sequence[Backfill]
+    steps: Mapping[int, Sequence[StepView]]
 
 
 class BackfillScreen(BackfillActionsPage[BackfillsData]):
-    """One line for each job, and the newest backfills below."""
+    """One line for each job, and the newest backfills below. Where there is room, also the windows of the row under the
+    cursor: as a calendar, and as a list.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("up", "move(-1)", "row above"),
@@ -51,6 +58,7 @@ class BackfillScreen(BackfillActionsPage[BackfillsData]):
         # Jobs that can be backfilled come first.
         self._calendars = sorted(host.service.backfills.windowed_jobs(), key=lambda each: each.newest_only)
         self._summaries: Mapping[str, WindowSummary] = {}
+        self._steps: Mapping[int, Sequence[StepView]] = {}
         self.cursor = next(iter(windows.keys(self._calendars)), None)
 
     def presence_name(self) -> str:
@@ -71,9 +79,19 @@ class BackfillScreen(BackfillActionsPage[BackfillsData]):
         )
 
     def panels(self) -> ComposeResult:
-        """The jobs, and the backfills below."""
+        """The jobs and the backfills, and the windows of the row under the cursor."""
         yield Panel(self._draw_jobs, id=windows.PANEL)
-        yield Panel(self._draw_backfills, id=backfills.PANEL)
+        yield Panel(self._draw_calendar, id=calendar.PANEL, focusable=False)
+        with Area(id="parts"):
+            yield Panel(self._draw_backfills, id=backfills.PANEL)
+            yield Panel(self._draw_windows, id="windows", focusable=False)
+
+    def repaint(self) -> None:
+        """Draws the page again, with a row for each job and for an error."""
+        for panel in self.query(Panel):
+            if panel.id == windows.PANEL:
+                panel.need(windows.HEADER_ROWS + max(1, len(self._calendars)) + len(self.error_lines()))
+        super().repaint()
 
     def _draw_jobs(self, view: View, cells: int, rows: int) -> Drawing:
         errors = self.error_lines()
@@ -99,22 +117,33 @@ class BackfillScreen(BackfillActionsPage[BackfillsData]):
         shown = backfills.newest(self.backfills, view.now, cells, rows, cursor=self.cursor, tz="UTC", with_jobs=True)
         return Drawing(shown.lines, title, backfills.end(self.backfills, shown.hidden), shown.rows)
 
+    def _draw_calendar(self, _view: View, cells: int, _rows: int) -> Drawing:
+        shown, has_failed = self._shown(), bool(self.error_lines())
+        return windows.calendar_of(shown, self._summary(shown), self.chosen(), cells, has_failed=has_failed)
+
+    def _draw_windows(self, _view: View, cells: int, rows: int) -> Drawing:
+        backfill, shown = self.chosen(), self._shown()
+        if backfill is not None:
+            return windows.of_backfill(backfill, self._steps.get(backfill.id), cells, rows)
+        return windows.not_fresh(shown, self._summary(shown), cells, rows, has_failed=bool(self.error_lines()))
+
     def load(self) -> BackfillsData:
-        """The windows of each job, and the backfills."""
+        """The windows of each job, the backfills, and the windows of the one under the cursor."""
         service, now = self.host.service.backfills, self.host.now()
         summaries = {}
         for each in self._calendars:
             if not each.newest_only:
                 newest = calendar.date_of_window(each.unit, now.astimezone(humanize.zone(each.tz)).date())
-                summaries[each.job] = windows.summarise(
-                    service.windows(each.job, *calendar.page(each.unit, newest, newest))
-                )
-        return BackfillsData(summaries, backfills.applied(service.newest(limit=NEWEST)))
+                shown = calendar.page(each.unit, newest, newest)
+                summaries[each.job] = windows.summarise(shown, service.windows(each.job, *shown))
+        chosen = self.chosen()
+        steps = {chosen.id: service.steps(chosen.id)} if chosen is not None else {}
+        return BackfillsData(summaries, backfills.applied(service.newest(limit=NEWEST)), steps)
 
     def loaded(self, data: BackfillsData) -> None:
         """Keeps them; the cursor stays on its row."""
         before = self._keys()
-        self._summaries, self.backfills = data
+        self._summaries, self.backfills, self._steps = data
         self.cursor = cursor.settled(self.cursor, self._keys(), before)
         self.focus_cursor()
 
@@ -137,6 +166,13 @@ class BackfillScreen(BackfillActionsPage[BackfillsData]):
         """The newest backfills."""
         return tables.backfills(self.backfills)
 
+    def move_to(self, row: Key | None) -> None:
+        """Moves the cursor; the windows of a backfill are read when it is reached."""
+        super().move_to(row)
+        backfill = self.chosen()
+        if backfill is not None and backfill.id not in self._steps:
+            self.reload()
+
     def action_move(self, step: int) -> None:
         """Moves the cursor up and down, through both panels."""
         self.move_to(cursor.moved(self.cursor, self._keys(), step))
@@ -154,6 +190,15 @@ class BackfillScreen(BackfillActionsPage[BackfillsData]):
             self.open_calendar(job)
         elif backfill is not None:
             self.host.open_page(BackfillPage(self.host, backfill.id))
+
+    def _shown(self) -> WindowedJob | None:
+        """The job under the cursor, or the first one of the backfill."""
+        backfill = self.chosen()
+        name = self.job() if backfill is None else next(iter(backfill.jobs), None)
+        return next((each for each in self._calendars if each.job == name), None)
+
+    def _summary(self, shown: WindowedJob | None) -> WindowSummary | None:
+        return self._summaries.get(shown.job) if shown is not None else None
 
     def _keys(self) -> list[Key]:
         return [*windows.keys(self._calendars), *(backfills.key(each) for each in self.backfills)]

@@ -22,10 +22,11 @@ from screens.host import Host
 from screens.keymap import bind
 from screens.pages.keys_of_family import KeysScreen
 from screens.pages.polling import PollingPage
-from screens.panels import cache, cursor, redis_history
-from screens.panels.view import View
+from screens.panels import cache, cursor, family as family_panel, redis_history
+from screens.panels.view import View, hint
 from screens.threads import Stepping
-from screens.widgets.lines import Drawing, Piece, line
+from screens.widgets.area import Area
+from screens.widgets.lines import Drawing, Piece, line, text
 from screens.widgets.panel import Panel
 
 COUNT_SECONDS = 60.0
@@ -80,10 +81,12 @@ class CacheScreen(PollingPage[CacheData]):
         return "cache"
 
     def panels(self) -> ComposeResult:
-        """Redis, its families, and what was cleared."""
-        yield Panel(self._draw_redis, id="redis", focusable=False)
-        yield Panel(self._draw_families, id="families")
-        yield Panel(self._draw_clearings, id="cleared", focusable=False)
+        """Redis, its families, and what was cleared; where there is room, the family under the cursor as well."""
+        with Area(id="lists"):
+            yield Panel(self._draw_redis, id="redis", focusable=False)
+            yield Panel(self._draw_families, id="families")
+            yield Panel(self._draw_clearings, id="cleared", focusable=False)
+        yield Panel(self._draw_family, id="family", focusable=False)
 
     def _draw_redis(self, view: View, cells: int, _rows: int) -> Drawing:
         return Drawing(redis_history.rows(view, cells), line(Piece("Redis", "title")), redis_history.end(view))
@@ -97,6 +100,14 @@ class CacheScreen(PollingPage[CacheData]):
         errors, clearings = self.error_lines(), self._data.clearings if self._data is not None else ()
         lines = [*errors, *cache.clearing_rows(view, clearings, cells, rows - len(errors))]
         return Drawing(lines, line(Piece("Cleared", "title")), line(Piece("hit rate before and after", "quiet")))
+
+    def _draw_family(self, view: View, cells: int, rows: int) -> Drawing:
+        family = self.family()
+        if family is None:
+            return Drawing(hint("no family under the cursor").lines, line(Piece("Family", "title")))
+        return Drawing(
+            family_panel.rows(view, family, self._families(), cells, rows), line(text(family.name, "title", 60))
+        )
 
     # --- loading ------------------------------------------------------------------------------------------------
 

@@ -125,7 +125,7 @@ class CalendarScreen(MarkingPage[CalendarData]):
             calendar.legend(cells),
             *(self.error_lines() or [calendar.cursor_line(sheet, view.now, cells)]),
         ]
-        heading = calendar.heading(sheet, self._shown.tz, cells, manual=self._shown.manual)
+        heading = calendar.heading(sheet, self._shown.tz, cells, name="Backfill", manual=self._shown.manual)
         return Drawing(lines[:rows], *heading, [self._calendar_row(self._date)])
 
     def _draw_plan(self, view: View, cells: int, rows: int) -> Drawing:

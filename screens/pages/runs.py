@@ -13,7 +13,6 @@ from opsconsole.authoring.run import OPEN
 from opsconsole.core.errors import UnknownRun
 from opsconsole.rules.run_search import BadRunSearch, Segment
 from opsconsole.service.history import RunList
-from opsconsole.service.run_details import RunPage
 from opsconsole.service.snapshot import Run, Snapshot
 from screens import command_lines
 from screens.command_lines import CommandLine
@@ -24,10 +23,12 @@ from screens.pages.blocks import Blocks
 from screens.pages.filtering import FilterPage
 from screens.pages.polling import FAST_SECONDS, PollingPage
 from screens.pages.run_actions import RunActionsPage
-from screens.panels import cursor, run_detail, runs, why
+from screens.pages.shown_run import ReadRun, ShownRun
+from screens.panels import cursor, runs, why
 from screens.panels.runs import Listed
-from screens.panels.view import Key, View, hint
+from screens.panels.view import Key, View
 from screens.panels.why import Question
+from screens.widgets.area import Area
 from screens.widgets.lines import Drawing
 from screens.widgets.panel import PLAIN, Panel
 
@@ -50,14 +51,14 @@ class Request:
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """The result of a request after `changes` changes: the list, unless it was not read again, or the problem of the
-    filter; and the page of the run under the cursor.
+    filter; and the run under the cursor.
     """
 
     request: Request
     changes: int
     listed: RunList | None
     problem: str
-    page: RunPage | None
+    run: ReadRun
 
 
 class RunsScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
@@ -85,15 +86,18 @@ class RunsScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
         self._shown: Request | None = None
         self._changes = self._shown_changes = 0
         self._go_to_end = False
-        self._page: RunPage | None = None
-        self._missing: int | None = None
+        self._read = ShownRun(host)
         self._active = _activity(host.snapshot)
 
     def panels(self) -> ComposeResult:
-        """The segments and the filter, the list, and the run under the cursor."""
+        """The segments and the filter, the list, and the run under the cursor; where there is room, in three panels."""
         yield Panel(self._draw_head, id="segments", classes=PLAIN, focusable=False)
-        yield Panel(self._draw_list, id="list")
-        yield Panel(self._draw_detail, id="detail", focusable=False)
+        with Area(id="parts"):
+            yield Panel(self._draw_list, id="list")
+            with Area(id="side"):
+                yield Panel(self._draw_detail, id="detail", focusable=False)
+                yield Panel(self._draw_failures, id="failures", focusable=False)
+                yield Panel(self._draw_log, id="log", focusable=False)
 
     def show(self, snapshot: Snapshot) -> None:
         """Reads the list again when a run has started or ended."""
@@ -134,12 +138,17 @@ class RunsScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
         return Drawing([*errors, *lines], runs.title(cells), rows=[*[None] * len(errors), *keys])
 
     def _draw_detail(self, view: View, cells: int, rows: int) -> Drawing:
-        run = self._run()
-        if run is None:
-            return Drawing(hint("unknown" if self.error_lines() else "no run under the cursor").lines)
-        page = self._page if self._page is not None and self._page.progress.run.id == run.id else None
-        lines = run_detail.rows(view, page, cells, rows, is_gone=run.id == self._missing)
-        return Drawing(lines, run_detail.title(view, run, cells), run_detail.end(view, run))
+        return self._read.detail(view, self._run(), cells, rows, is_split=self._is_split, status=self._status())
+
+    def _draw_failures(self, _view: View, cells: int, rows: int) -> Drawing:
+        return self._read.failures(self._run(), cells, rows, status=self._status())
+
+    def _draw_log(self, view: View, cells: int, rows: int) -> Drawing:
+        return self._read.log(view, self._run(), cells, rows, status=self._status())
+
+    def _status(self) -> str:
+        """What the panels of a run show without one."""
+        return "unknown" if self.error_lines() else "no run under the cursor"
 
     # --- loading ------------------------------------------------------------------------------------------------
 
@@ -159,15 +168,12 @@ class RunsScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
         number = self._number()
         if listed is not None and all(run.id != number for run in listed.runs):
             number = listed.runs[-1 if self._go_to_end else 0].id if listed.runs else None
-        try:
-            page = self.host.service.queries.run_page(number) if number is not None else None
-        except UnknownRun:
-            page, self._missing = None, number
-        return Loaded(request, changes, listed, problem, page)
+        return Loaded(request, changes, listed, problem, self._read.read(number, with_items=self._is_split))
 
     def loaded(self, data: Loaded) -> None:
         """Keeps what was loaded, and loads what was requested meanwhile."""
-        self._page, self._shown, self._shown_changes = data.page, data.request, data.changes
+        self._read.keep(data.run)
+        self._shown, self._shown_changes = data.request, data.changes
         if data.problem:
             self._listed = Listed(self._listed.runs, problem=data.problem, is_filtered=True)
             self._next_before = None
@@ -205,9 +211,13 @@ class RunsScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
     @property
     def _is_due(self) -> bool:
         """Whether something is to be loaded."""
-        number = self._number()
-        has_page = number is None or number == self._missing or self._page_number() == number
-        return self._changes != self._shown_changes or self._request() != self._shown or not has_page
+        is_read = self._read.is_read(self._number(), with_items=self._is_split)
+        return self._changes != self._shown_changes or self._request() != self._shown or not is_read
+
+    @property
+    def _is_split(self) -> bool:
+        """Whether there is room for the failures and the log of the run in panels of their own."""
+        return self.has_class("-large") and not self.has_class("-low")
 
     # --- the cursor ---------------------------------------------------------------------------------------------
 
@@ -302,12 +312,7 @@ class RunsScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
         listed = next((run for run in self._listed.runs if run.id == number), None)
         if listed is None:
             return None
-        if self._page is not None and self._page.progress.run.id == number:
-            return self._page.progress.run
-        return runs.current(self.view(), listed)
-
-    def _page_number(self) -> int | None:
-        return self._page.progress.run.id if self._page is not None else None
+        return self._read.newest(listed) or runs.current(self.view(), listed)
 
 
 def _activity(snapshot: Snapshot) -> tuple[object, ...]:

@@ -174,9 +174,9 @@ def header(backfill: Backfill, now: datetime, cells: int, tz: str) -> list[Line]
     return [*lines, crop(line("   ", text(wording.backfill_stop(backfill.stop), "warn")), cells)]
 
 
-def window_list(steps: Sequence[StepView], cells: int, rows: int, index: int) -> list[Line]:
-    """The windows around the one under the cursor."""
-    first = max(0, min(index - rows // 2, len(steps) - rows))
+def window_list(steps: Sequence[StepView], cells: int, rows: int, index: int | None) -> list[Line]:
+    """The windows around the one under the cursor, if it is on one."""
+    first = max(0, min((index or 0) - rows // 2, len(steps) - rows))
     name = min(max((len(view.step.job) for view in steps), default=0), 30)
     shown = enumerate(steps[first : first + rows], first)
     return [_window(view, name, cells, under_cursor=n == index) for n, view in shown]

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from opsconsole.calendar.windows import SATURDAY, WEEK, Unit
 from opsconsole.core import humanize
 from opsconsole.rules.backfill import WindowState, WindowStatus
+from opsconsole.service import wording
 from screens.widgets import symbols
 from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, line, text, width
 from screens.widgets.symbols import MARKED, Symbol
@@ -61,15 +62,15 @@ class DateRange(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """What a calendar shows: the loaded windows, the cursor, the marked range. `is_active` is false while the cursor is
-    in another panel.
+    """What a calendar shows: the loaded windows, the cursor if it has one, the marked range. `is_active` is false while
+    the cursor is in another panel.
     """
 
     job: str
     unit: Unit
     shown: DateRange
     windows: Mapping[date, WindowStatus]
-    cursor: date
+    cursor: date | None
     marked: DateRange | None = None
     is_active: bool = True
 
@@ -146,15 +147,15 @@ def name(unit: Unit, at: date) -> str:
 # --- lines --------------------------------------------------------------------------------------------------------
 
 
-def heading(sheet: Sheet, tz: str, cells: int, *, manual: bool = False) -> tuple[Line, Line]:
-    """The job and how many of its windows are in each state; the range that is shown and the zone of its days. Where
-    there is little room, no range, then symbols instead of words.
+def heading(sheet: Sheet, tz: str, cells: int, *, name: str, manual: bool = False) -> tuple[Line, Line]:
+    """The name of the panel, the job, and how many of its windows are in each state; the range that is shown and the
+    zone of its days. Where there is little room, no range, then symbols instead of words.
     """
     counts = Counter(each.state for each in sheet.windows.values())
     numbers = [(symbols.WINDOW[state], counts[state]) for state in IN_HEADLINE if counts[state]]
     words = _joined([Piece(f"{n:,} {symbol.word}", symbol.style) for symbol, n in numbers], " · ")
     short = _joined([Piece(f"{symbol.char} {n:,}", symbol.style) for symbol, n in numbers], "   ")
-    job = line(Piece("Backfill", "title"), "  ", text(sheet.job, "strong", 40), "   ")
+    job = line(Piece(name, "title"), "  ", text(sheet.job, "strong", 40), "   ")
     period = line(text(f"{'manual, ' if manual else ''}{sheet.shown}, {tz}", "quiet", 80))
     choices = [((*job, *states), end) for states in (words, short) for end in (period, EMPTY)]
     fitting = (each for each in choices if width(each[0]) + width(each[1]) + BETWEEN <= cells)
@@ -196,12 +197,14 @@ def legend(cells: int) -> Line:
 
 def cursor_line(sheet: Sheet, now: datetime, cells: int) -> Line:
     """The window under the cursor: its state and the reason."""
+    if sheet.cursor is None:
+        return EMPTY
     start = line(" ", Piece(name(sheet.unit, sheet.cursor), "strong"), "  ")
     window = sheet.windows.get(sheet.cursor)
     if window is None:
         return (*start, Piece("loading", "quiet"))
     symbol = symbols.WINDOW[window.state]
-    start = (*start, Piece(f"{symbol.char} {symbol.word}".strip(), symbol.style), Piece(f": {_reason(window)}"))
+    start = (*start, Piece(f"{symbol.char} {symbol.word}".strip(), symbol.style), Piece(f": {wording.window(window)}"))
     checked = window.record.checked_at
     end = line(Piece(f"checked {humanize.age(now - checked)} ago ", "quiet")) if checked is not None else EMPTY
     return ends(start, end, cells) if end and width(start) + width(end) < cells else crop(start, cells)
@@ -209,25 +212,6 @@ def cursor_line(sheet: Sheet, now: datetime, cells: int) -> Line:
 
 def _joined(pieces: Sequence[Piece], gap: str) -> list[Piece]:
     return [each for piece in pieces for each in (Piece(gap, "quiet"), piece)][1:]
-
-
-def _reason(window: WindowStatus) -> str:
-    record = window.record
-    run = f"run {record.run}, {humanize.count(record.items, 'item')} in {humanize.elapsed(record.seconds)}"
-    if window.state is WindowState.RUNNING:
-        return f"run {window.open_run}"
-    if window.state is WindowState.NOT_DUE:
-        return "the window has not ended yet"
-    if window.state is WindowState.NO_DATA:
-        return "it ended before the job's data begins"
-    if window.state is WindowState.MISSING:
-        return "no run covered it"
-    if record.run is None:
-        return "all its data exists"
-    if window.state is WindowState.STALE:
-        stale = humanize.count(record.stale or 0, "item")
-        return f"{stale} out of date · {run}" if record.stale else f"run before the window ended · {run}"
-    return run
 
 
 def _weeks(sheet: Sheet, cells: int) -> list[Line]:

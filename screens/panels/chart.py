@@ -11,6 +11,7 @@ from screens.widgets.lines import SPARKS, Line, Piece, line, right
 
 LABEL_CELLS = 8
 LEVELS = len(SPARKS)
+WIDEST_COLUMN = 4
 
 
 def durations(newest: Sequence[Run], cells: int, rows: int) -> list[Line]:
@@ -34,6 +35,20 @@ def bars(newest: Sequence[Run]) -> list[Piece]:
     """The same in one line, without a scale."""
     longest = max((run.seconds or 0.0 for run in newest), default=0.0)
     return _joined([_cell(run, _height(run.seconds or 0.0, longest, 1), 1) for run in reversed(newest)])
+
+
+def columns(values: Sequence[float | None], highest: str, cells: int, rows: int) -> list[Line]:
+    """Values as columns of equal width from zero on, with the `highest` beside the top; an unknown one has none."""
+    top = max((value for value in values if value is not None), default=0.0)
+    each = max(1, min(WIDEST_COLUMN, (cells - LABEL_CELLS - 2) // max(1, len(values))))
+    heights = [0 if value is None or top <= 0 else max(1, round(value / top * rows * LEVELS)) for value in values]
+    lines = []
+    for row in range(rows, 0, -1):
+        label = highest if row == rows else "0" if row == 1 else ""
+        parts = [min(LEVELS, height - (row - 1) * LEVELS) for height in heights]
+        blocks = "".join(f"{(SPARKS[part - 1] if part > 0 else ' ') * max(1, each - 1):<{each}}" for part in parts)
+        lines.append(line(right(label, LABEL_CELLS, "quiet"), Piece(" "), Piece(blocks, "quiet")))
+    return lines
 
 
 def _height(seconds: float, longest: float, rows: int) -> int:

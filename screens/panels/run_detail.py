@@ -7,22 +7,23 @@ from dataclasses import replace
 from opsconsole.authoring.run import OPEN, Run
 from opsconsole.core import humanize
 from opsconsole.service.run_details import RunPage
-from screens.panels import run as run_panel, run_failures, run_grid, run_log
+from screens.panels import chart, run as run_panel, run_failures, run_grid, run_log
 from screens.panels.run_log import Log
 from screens.panels.view import View
-from screens.widgets.lines import EMPTY, Line, Piece, crop, line, side_by_side, text, width
+from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, line, side_by_side, text, width
 
 BESIDE = 150
 """From this width on, the log is beside the rest."""
-JOB_FROM = 100
+BETWEEN = 8
+"""The cells of a border around and between what is written into it."""
+CHART_ROWS = 4
 
 
 def title(view: View, run: Run, cells: int) -> Line:
     """The number of a run; where there is room, its job and window."""
     number = Piece(f"{run.id:,}", "title")
-    if cells < JOB_FROM:
-        return (number,)
-    return (number, Piece("  "), text(run.job, "strong", 60), Piece("  "), text(view.window_of(run), limit=40))
+    whole = (number, Piece("  "), text(run.job, "strong", 60), Piece("  "), text(view.window_of(run), limit=40))
+    return whole if width(whole) + width(end(view, run)) + BETWEEN <= cells else (number,)
 
 
 def end(view: View, run: Run) -> Line:
@@ -36,7 +37,7 @@ def rows(view: View, page: RunPage | None, cells: int, room: int, *, is_gone: bo
     """`room` lines about a run, once it is loaded."""
     if page is None:
         return [line("   ", Piece("no longer kept: its retention has passed" if is_gone else "loading", "quiet"))]
-    page = replace(page, progress=replace(page.progress, tz=view.shown_zone(page.progress.tz)))
+    page = _in_shown_zone(view, page)
     run = page.progress.run
     log = Log(page.log, page.progress.tz, run.state in OPEN, job=run.job)
     if cells >= BESIDE:
@@ -46,6 +47,31 @@ def rows(view: View, page: RunPage | None, cells: int, room: int, *, is_gone: bo
         )
     facts = _facts(view, page, cells, max(1, room - 2))
     return [*facts, *run_log.rows(log, cells, room - len(facts))] if room > len(facts) else facts
+
+
+def beside(view: View, page: RunPage, cells: int, room: int) -> list[Line]:
+    """`room` lines about a run whose failures and log have panels of their own: what came of it, its batches, and the
+    durations of the job's last runs where there is room.
+    """
+    page = _in_shown_zone(view, page)
+    run = page.progress.run
+    waits = next((each.waits for each in view.snapshot.live if each.run.id == run.id), None)
+    lines = run_panel.head(page, view.now, cells, pauses=view.pauses_of(run.job), waits=waits)[1:]
+    durations = _durations(view, run, cells)
+    rows = run_grid.height(page, cells, max(1, room - len(lines) - len(durations) - 1))
+    title = line(" ", *run_grid.title(page, cells, rows))
+    lines += [ends(title, line(*run_grid.legend(page), " "), cells), *run_grid.rows(page, cells, rows)]
+    return [*lines, *(durations if len(lines) + len(durations) <= room else [])][:room]
+
+
+def _in_shown_zone(view: View, page: RunPage) -> RunPage:
+    return replace(page, progress=replace(page.progress, tz=view.shown_zone(page.progress.tz)))
+
+
+def _durations(view: View, run: Run, cells: int) -> list[Line]:
+    history = next((each for each in view.snapshot.histories if each.job == run.job), None)
+    bars = chart.durations(history.newest, cells, CHART_ROWS) if history is not None else []
+    return [EMPTY, line(Piece(" durations of the last runs of the job", "quiet")), *bars] if bars else []
 
 
 def _facts(view: View, page: RunPage, cells: int, room: int) -> list[Line]:

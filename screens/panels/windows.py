@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from opsconsole.core import humanize
 from opsconsole.rules.backfill import WindowState, WindowStatus
-from opsconsole.rules.backfill_status import Backfill
-from screens.panels import calendar
+from opsconsole.rules.backfill_status import Backfill, StepView
+from opsconsole.service import wording
+from screens.panels import backfills, calendar
+from screens.panels.calendar import DateRange, Sheet
 from screens.panels.view import Block, Fitted, Key, fitted, hint
 from screens.widgets import symbols
-from screens.widgets.lines import Line, Piece, crop, left, line, right, text
+from screens.widgets.lines import Drawing, Line, Piece, crop, left, line, right, text
 
 if TYPE_CHECKING:
     from opsconsole.service.backfills import WindowedJob
@@ -29,22 +31,28 @@ COLUMNS = {
 }
 """The width of each state's count."""
 WIDE = 110
+UP_TO_DATE = (WindowState.FRESH, WindowState.NOT_DUE, WindowState.NO_DATA)
+STATE_CELLS = 9
+HEADER_ROWS = 1
+NEWEST_ONLY = "keeps only its newest result: nothing to backfill"
 NO_JOB = "no job has windows to backfill: a job with covers=DAY has one for each day"
 
 
 @dataclass(frozen=True, slots=True)
 class WindowSummary:
-    """The windows of a job by state, and when the oldest check for stale items was."""
+    """The windows of a job in a range of dates, by their dates, and when the oldest check for stale items was."""
 
+    range: DateRange
+    windows: Mapping[date, WindowStatus]
     counts: Mapping[WindowState, int]
     checked_at: datetime | None
 
 
-def summarise(windows: Iterable[WindowStatus]) -> WindowSummary:
+def summarise(range_: DateRange, windows: Sequence[WindowStatus]) -> WindowSummary:
     """Counts the windows of a job."""
-    windows = list(windows)
     checks = [window.record.checked_at for window in windows if window.record.checked_at is not None]
-    return WindowSummary(Counter(window.state for window in windows), min(checks, default=None))
+    counts = Counter(window.state for window in windows)
+    return WindowSummary(range_, calendar.by_date(windows), counts, min(checks, default=None))
 
 
 def keys(calendars: Sequence[WindowedJob]) -> list[Key]:
@@ -96,7 +104,7 @@ def _row(
 ) -> Line:
     start = line("  ", left(shown.job, name, "strong"))
     if shown.newest_only:
-        return crop((*start, Piece("  keeps only its newest result: nothing to backfill", "quiet")), cells)
+        return crop((*start, Piece(f"  {NEWEST_ONLY}", "quiet")), cells)
     if summary is None:
         return crop((*start, Piece("  unknown" if has_failed else "  loading", "quiet")), cells)
     counts = [_count(state, summary.counts.get(state, 0)) for state in COLUMNS]
@@ -123,3 +131,56 @@ def _newest(backfill: Backfill | None, now: datetime, tz: str, cells: int) -> Li
         return line(Piece(symbol.char, symbol.style), f"{backfill.id}")
     at = humanize.date_and_time(backfill.started_at or backfill.created_at, now, tz)
     return line(Piece(symbol.char, symbol.style), f" {backfill.id} {symbol.word}", text(f", {at}", "quiet"))
+
+
+# --- the windows of the row under the cursor ----------------------------------------------------------------------
+
+
+def calendar_of(
+    shown: WindowedJob | None, summary: WindowSummary | None, backfill: Backfill | None, cells: int, *, has_failed: bool
+) -> Drawing:
+    """The calendar of a job, with the range of a backfill marked in it."""
+    if shown is None:
+        return Drawing(hint("no job under the cursor").lines, line(Piece("Windows", "title")))
+    title = line(text(shown.job, "title", 60))
+    if shown.newest_only:
+        return Drawing(hint(NEWEST_ONLY).lines, title)
+    if summary is None:
+        return Drawing(hint("unknown" if has_failed else "loading").lines, title)
+    marked = None
+    if backfill is not None:
+        days = (calendar.date_of_label(each) for each in (backfill.since, backfill.until))
+        marked = DateRange(*(calendar.date_of_window(shown.unit, day) for day in days))
+    sheet = Sheet(shown.job, shown.unit, summary.range, summary.windows, None, marked, is_active=False)
+    heading = calendar.heading(sheet, shown.tz, cells, name="Windows", manual=shown.manual)
+    return Drawing([*calendar.grid(sheet, cells), calendar.legend(cells)], *heading)
+
+
+def not_fresh(
+    shown: WindowedJob | None, summary: WindowSummary | None, cells: int, rows: int, *, has_failed: bool
+) -> Drawing:
+    """The windows of a job that are not up to date, the newest first, each with the reason."""
+    windows = summary.windows if summary is not None else {}
+    odd = [day for day in sorted(windows, reverse=True) if windows[day].state not in UP_TO_DATE]
+    if shown is None or summary is None:
+        status = hint("no windows" if shown is None or shown.newest_only else "unknown" if has_failed else "loading")
+        return Drawing(status.lines, line(Piece("Windows", "title")))
+    names = {day: calendar.name(shown.unit, day) for day in odd}
+    room = max(map(len, names.values()), default=0)
+    lines = [_window(names[day], windows[day], room, cells) for day in odd[:rows]]
+    title = line(Piece(f"{humanize.count(len(odd), 'window')} not up to date" if odd else "Windows", "title"))
+    return Drawing(lines or hint("every window is up to date").lines, title)
+
+
+def of_backfill(backfill: Backfill, steps: Sequence[StepView] | None, cells: int, rows: int) -> Drawing:
+    """The windows of a backfill, failed ones first."""
+    title = line(Piece(f"Windows of backfill {backfill.id}", "title"))
+    if steps is None:
+        return Drawing(hint("loading").lines, title)
+    return Drawing(backfills.window_list(backfills.worst_first(steps), cells, rows, None), title)
+
+
+def _window(name: str, window: WindowStatus, room: int, cells: int) -> Line:
+    symbol = symbols.WINDOW[window.state]
+    state = (Piece(f"{symbol.char} ", symbol.style), left(symbol.word, STATE_CELLS, symbol.style))
+    return crop(line("  ", left(name, room), "  ", *state, text(wording.window(window), "quiet", 120)), cells)

@@ -88,6 +88,26 @@ def test_the_footer_offers_cancel_for_active_runs_and_retry_for_others() -> None
     run_console(scenario)
 
 
+def test_the_windows_of_the_row_under_the_cursor_are_shown_where_there_is_room() -> None:
+    service = service_with(past.ACTIVE_BACKFILL, *past.PAST_BACKFILLS)
+    service.plan = past.ACTIVE_BACKFILL
+
+    async def scenario(console: Console) -> None:
+        await console.press("4")
+        await console.until(lambda: "14 windows not up to date" in console.text)
+        assert "─ Windows  reporting.daily_report   350 fresh" in console.text
+        assert "Thu 2025-07-03  S stale    12 items out of date · run 4000" in console.text
+        await console.press("down", "down", "down")
+        assert console.text.count("keeps only its newest result: nothing to backfill") == 2
+        await console.press("down")
+        await console.until(lambda: "◷ 2025-12-01 reporting.daily_report  waiting" in console.text)
+        assert "─ Windows of backfill 12 ─" in console.text
+        await console.pilot.resize_terminal(80, 24)
+        await console.until(lambda: "Windows" not in console.text)
+
+    run_console(scenario, service=service, size=(200, 60))
+
+
 def test_a_job_that_keeps_its_newest_result_has_no_calendar() -> None:
     async def scenario(console: Console) -> None:
         await console.press("4", "down", "down", "down", "enter")

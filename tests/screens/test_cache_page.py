@@ -209,6 +209,25 @@ def test_the_page_counts_and_follows_the_cursor() -> None:
     run_console(scenario, past_cache.SNAPSHOT)
 
 
+def test_a_large_terminal_has_the_days_of_the_family_under_the_cursor() -> None:
+    async def scenario(console: Console) -> None:
+        await console.press("5")
+        await console.until(lambda: "1,125 bytes each" in console.text)
+        for words in (
+            "filled by attempts.cache_day",
+            "today            9,300  96.8 %",
+            "keys of 14 days",
+            "41 MB ███ ███",
+        ):
+            assert words in console.text
+        await console.press("down")
+        assert "filled by readers: the first read of a value computes it" in console.text
+        await console.press("down")
+        assert "no figures yet: a leader counts" in console.text
+
+    run_console(scenario, past_cache.SNAPSHOT, size=(200, 60))
+
+
 def test_a_click_moves_the_cursor_and_reads_the_value() -> None:
     async def scenario(console: Console) -> None:
         await _counted(console)

@@ -162,7 +162,7 @@ def test_the_mouse_finds_the_window_that_is_drawn_under_it(unit: Unit, day: date
 
 
 def test_the_title_counts_in_words_or_in_symbols_on_a_narrow_terminal() -> None:
-    wide, narrow = (plain(calendar.heading(sheet(), "UTC", cells)) for cells in (120, 80))
+    wide, narrow = (plain(calendar.heading(sheet(), "UTC", cells, name="Backfill")) for cells in (120, 80))
     assert "350 fresh" not in narrow
     assert "fresh · 8 stale · 4 missing · 1 partial · 1 failed" in wide
     assert "S 8   m 4   p 1   F 1" in narrow
@@ -316,7 +316,8 @@ def test_the_command_line_is_quoted_for_a_shell() -> None:
 
 
 def test_jobs_are_listed_with_their_counts() -> None:
-    summaries = {past.REPORT: windows.summarise(past.A_YEAR), past.SUMMARY: windows.summarise(past.MONTHS)}
+    days = {past.REPORT: past.A_YEAR, past.SUMMARY: past.MONTHS}
+    summaries = {job: windows.summarise(DateRange(TODAY, TODAY), found) for job, found in days.items()}
     jobs, backfill_list = past.CALENDARS, [past.ACTIVE_BACKFILL, *past.PAST_BACKFILLS]
     cursor = (windows.PANEL, past.REPORT)
 

@@ -189,6 +189,22 @@ def test_escape_clears_the_filter_before_it_closes_the_page() -> None:
     run_console(scenario, service=service())
 
 
+def test_a_large_terminal_has_the_failures_and_the_log_of_the_run_beside_the_list() -> None:
+    service = fakes.FakeService([past_runs.PAGE])
+
+    async def scenario(console: Console) -> None:
+        await console.press("3", "down")
+        await console.until(lambda: "1 failed, 1 cause" in console.text and "─ Log ─" in console.text)
+        for words in ("◐ PARTIAL  1,912 planned", "durations of the last runs", "u0000      batch 1", "complete · "):
+            assert words in console.text
+        await console.until(lambda: not console.app.screen._is_due)  # type: ignore[attr-defined]
+        assert service.calls_of("failed_items") == [("failed_items", 4790, None)]
+        await console.pilot.resize_terminal(120, 40)
+        await console.until(lambda: "─ Log ─" not in console.text and "batch 2 of 8: 249 ok" in console.text)
+
+    run_console(scenario, service=service, size=(200, 60))
+
+
 def test_tab_changes_the_segment() -> None:
     async def scenario(console: Console) -> None:
         await console.press("3", "tab")
