@@ -29,7 +29,7 @@ from sqlalchemy import (
 from jobs.game.tables import player_progress, rankings
 from opsconsole import Context, Unavailable
 from opsconsole.cache import Family, ranking_stamp, swap_ranking
-from opsconsole.sql import UtcTime, inserting
+from opsconsole.sql import UtcTime, inserting, row_pages
 
 c = player_progress.c
 r = rankings.c
@@ -48,8 +48,10 @@ LARGEST_XP = 2**63 - 1
 
 STANDING_COLUMNS = ("user_id", "score", "rank")
 
-CHUNK = 5000
-"""Rows per transaction: small enough not to block other writers."""
+PAGE = 5000
+"""Rows that are read at a time."""
+WRITTEN = 20_000
+"""Rows per transaction: each changes pages all over an index, and other writers still wait for less than a second."""
 
 
 def standings(board: str) -> Select[Any]:
@@ -66,25 +68,20 @@ def board_stamp(ctx: Context, board: str) -> str:
     that each board is rebuilt once a day.
     """
     day = ctx.as_of.astimezone(UTC).date()
-    of_board = (
-        select(r.user_id, r.score, r.rank, c.username)
-        .outerjoin(player_progress, c.user_id == r.user_id)
-        .where(r.board == board)
-        .subquery()
-    )
+    of_board = r.board == board
     with ctx.reading() as db:
         if db.dialect.name != "sqlite":
-            row = cast(func.json_build_array(*of_board.c), Text)
-            count, total = db.execute(select(func.count(), func.sum(func.hashtextextended(row, 0)))).one()
+            row = cast(func.json_build_array(r.user_id, r.score, r.rank, c.username), Text)
+            hashed = select(func.count(), func.sum(func.hashtextextended(row, 0))).where(of_board)
+            named = hashed.select_from(rankings).outerjoin(player_progress, c.user_id == r.user_id)
+            count, total = db.execute(named).one()
             return f"{day}:{count}:{total}"
-        # In groups, as SQLAlchemy takes longer to fetch a row than SQLite does. `quote`, as JSON cannot hold blobs.
-        # A different row order may change the hash; the board is then rebuilt.
-        user, score, rank, name = of_board.c
-        ranked = func.json_array(func.quote(user), score, rank, func.quote(name))
-        rows = select(func.group_concat(ranked)).group_by(rank // CHUNK)
+        # One after the other, each in the order of its table: a join looks up every name. A different row order may
+        # change the hash; the board is then rebuilt.
         found = hashlib.blake2b(digest_size=16)
-        for some in db.execution_options(stream_results=True, max_row_buffer=1).execute(rows).scalars():
-            found.update(some.encode())
+        for query in (select(r.user_id, r.score, r.rank).where(of_board), select(c.user_id, c.username)):
+            for page in row_pages(db, query, PAGE):
+                found.update(msgspec.json.encode(page))
         return f"{day}:{found.hexdigest()}"
 
 
@@ -115,7 +112,7 @@ def update_rankings(ctx: Context, board: str) -> None:
     with ctx.reading() as db:
         is_sqlite = db.dialect.name == "sqlite"
     # On PostgreSQL all at once: nobody waits for these rows.
-    sources = map(_as_table, _chunks(ctx, changed)) if is_sqlite else [changed.subquery()]
+    sources = map(_as_table, _pages(ctx, changed, WRITTEN)) if is_sqlite else [changed.subquery()]
     written = 0
     for source in sources:
         with ctx.writing() as db:
@@ -134,10 +131,10 @@ def _remove_others(ctx: Context, board: str) -> None:
         if db.execute(select(ranked == players)).scalar_one():
             return  # as after most runs, and comparing the counts is cheap
     removed = and_(of_board, ~exists().where(c.user_id == r.user_id, is_valid))
-    for chunk in _chunks(ctx, select(r.user_id).where(removed)):
+    for page in _pages(ctx, select(r.user_id).where(removed), WRITTEN):
         with ctx.writing() as db:
-            db.execute(delete(rankings).where(ctx.among(r.user_id, [user for (user,) in chunk]), removed))
-        ctx.count("removed", len(chunk))
+            db.execute(delete(rankings).where(ctx.among(r.user_id, [user for (user,) in page]), removed))
+        ctx.count("removed", len(page))
 
 
 def _upsert(db: Connection, board: str, source: Any, at: datetime) -> Any:
@@ -157,9 +154,9 @@ def _upsert(db: Connection, board: str, source: Any, at: datetime) -> Any:
     )
 
 
-def _as_table(rows: Sequence[Any]) -> Any:
+def _as_table(rows: Sequence[tuple[Any, ...]]) -> Any:
     """Rows with the STANDING_COLUMNS as a table expression of SQLite: takes half the time of executemany."""
-    values = func.json_each(msgspec.json.encode([tuple(row) for row in rows]).decode()).table_valued("value")
+    values = func.json_each(msgspec.json.encode(rows).decode()).table_valued("value")
     fields = (func.json_extract(values.c.value, f"$[{n}]").label(name) for n, name in enumerate(STANDING_COLUMNS))
     return select(*fields).subquery()
 
@@ -187,8 +184,8 @@ def _entries(ctx: Context, board: str) -> Iterator[tuple[str, float, str | None]
         .order_by(r.rank.desc())
     )
     level, behind = -1, 0
-    for chunk in _chunks(ctx, query):
-        for user, xp, name in chunk:
+    for page in _pages(ctx, query, PAGE):
+        for user, xp, name in page:
             if xp == level:
                 behind += 1
                 yield user, member_score(xp, behind), name
@@ -226,8 +223,7 @@ def _has_valid_xp(xp: Column[int]) -> Any:
     return xp.between(0, LARGEST_XP)
 
 
-def _chunks(ctx: Context, query: Select[Any]) -> Iterator[list[Any]]:
-    """The rows of a query in chunks, all from one snapshot."""
+def _pages(ctx: Context, query: Select[Any], size: int) -> Iterator[list[tuple[Any, ...]]]:
+    """The rows of a query in pages, all from one snapshot."""
     with ctx.reading() as db:
-        result = db.execution_options(stream_results=True, max_row_buffer=CHUNK).execute(query)
-        yield from (list(chunk) for chunk in result.partitions(CHUNK))
+        yield from row_pages(db, query, size)

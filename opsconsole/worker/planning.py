@@ -17,6 +17,7 @@ from opsconsole.authoring.scope import Scope
 from opsconsole.core.bounds import json_problem, keys_problem
 from opsconsole.core.database_errors import ErrorKind, error_kind, reason
 from opsconsole.core.errors import BadValue, OpsconsoleError, StaleNotSupported, Unavailable
+from opsconsole.core.row_pages import row_pages
 from opsconsole.core.text import safe
 from opsconsole.worker.messages import Counted, Counting, Planning, PlanningResult
 from opsconsole.worker.work import unreachable
@@ -150,9 +151,8 @@ def _pages(job: Job, selection: Selection | None, scope: Scope, tools: Resources
         return
     try:
         with tools.data.reading() as db:
-            rows = db.execution_options(stream_results=True, max_row_buffer=PAGE_KEYS).execute(items)
-            for part in rows.partitions(PAGE_KEYS):
-                yield from _split(texts(job, [key for (key,) in part]))
+            for page in row_pages(db, items, PAGE_KEYS):
+                yield from _split(texts(job, [key for (key,) in page]))
     except SQLAlchemyError as error:
         if error_kind(error) is ErrorKind.STATEMENT:
             raise BadPopulation(job.name, f"could not be read: {reason(error)}") from error
