@@ -79,9 +79,13 @@ def _once(name: str, place: Place, args: argparse.Namespace) -> Iterator[Figure]
     """What does not depend on the place."""
     with place.console() as tty:
         measures.start(tty, next(iter(place.catalog)).pack + ".")
-        tty.settle(2.0)
-        number, kilobytes = measures.memory(tty, args.openings, args.openings_seconds)
-        yield Figure(name, f"memory left by a page, of {number:,}", kilobytes, "kB", 2)
+        tty.settle(measures.RETENTION_SECONDS)
+        sizes = measures.memory(tty, args.openings)
+    yield Figure(name, f"memory after {len(sizes):,} openings", sizes[-1], "MB")
+    for first, goal in ((len(sizes) // 10, None), (measures.LOADED, 2)):
+        if first < len(sizes) - 1:
+            what = f"memory left by an opening, {first:,} to {len(sizes):,}"
+            yield Figure(name, what, measures.left(sizes[first:]), "kB", goal)
     yield Figure(name, "beside a headless leader: to observing", measures.observer(place), "ms", 1000)
     if args.stalled:
         place.file.write_text(EVERY_MINUTE)
@@ -110,9 +114,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--users", type=int, default=2_000, help="sample users (default: 2,000)")
     parser.add_argument("--runs", type=int, default=1_000_000, help="runs of the long history (default: 1,000,000)")
     parser.add_argument("--openings", type=int, default=1_000, help="pages to open (default: 1,000)")
-    parser.add_argument(
-        "--openings-seconds", type=float, default=300.0, help="limit for opening pages, in seconds (default: 300)"
-    )
     parser.add_argument("--no-stalled", dest="stalled", action="store_false", help="skip the minute without reading")
     parser.add_argument("--publish", action="store_true", help="renew docs/figures and docs/performance.md")
     parser.add_argument("--force", action="store_true", help="publish although the machine is busy")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.console.place import ROWS, Place
@@ -17,9 +18,21 @@ from screens.panels.health import READING
 PANELS = ("Jobs", "Running", "Redis")
 DOWN, TAB, ESCAPE = "j", "\t", "\x1b"
 PANELS_AT_MOST = 8
-PAGES = "24678t"
-"""Of pages, and of a dialog."""
+PAGES = {
+    "2": r"Jobs \[all",
+    "4": r"▸ attempts",
+    "6": r"Alerts  \[all",
+    "7": r"as of \d",
+    "8": r"verified",
+    "t": r"Items +\d",
+}
+"""The keys of pages, and of a dialog, with what each shows when it has been read."""
+DASHBOARD, DIALOG = "─ Jobs ──", "Trigger a job"
+LOADED = 500
+"""After this many openings everything is loaded, and all caches are full."""
 SETTLED_SECONDS, IDLE_SECONDS = 6.0, 12.0
+RETENTION_SECONDS = 130.0
+"""How long after the start the leader has removed old records for the first time: until then it loads code."""
 STALL_SECONDS = 65.0
 
 
@@ -99,26 +112,26 @@ def moves(tty: Tty, number: int) -> Keys:
     return found
 
 
-def memory(tty: Tty, openings: int, seconds: float) -> tuple[int, float]:
-    """Opens pages and dialogs in turn and goes back; how often, and the kilobytes that one opening has left behind
-    after the first tenth, which loads code and fills caches. Prints the memory after each 100.
-    """
+def memory(tty: Tty, openings: int) -> list[float]:
+    """Opens pages and dialogs in turn and goes back: the megabytes after each. Prints those after each 100."""
     sizes: list[float] = []
-    end = time.perf_counter() + seconds
     for number in range(openings):
-        dashboard = tty.text
-        tty.type(PAGES[number % len(PAGES)])
-        _changed(tty, dashboard)
-        page = tty.text
+        key, content = list(PAGES.items())[number % len(PAGES)]
+        tty.type(key)
+        tty.until(lambda text, content=content: re.search(content, text) is not None)  # type: ignore[misc]
         tty.type(ESCAPE)
-        _changed(tty, page)
+        tty.until(lambda text: DASHBOARD in text and DIALOG not in text)
         sizes.append(tty.memory())
         if len(sizes) % 100 == 0:
             print(f"  {len(sizes):,} openings: {sizes[-1]:.1f} MB", file=sys.stderr, flush=True)
-        if time.perf_counter() > end:
-            break
-    first = len(sizes) // 10
-    return len(sizes), 1000 * (sizes[-1] - sizes[first]) / (len(sizes) - first)
+    return sizes
+
+
+def left(sizes: Sequence[float]) -> float:
+    """The kilobytes that each opening leaves, from the megabytes after each: the slope of the line through them, which
+    does not depend on when garbage was last collected.
+    """
+    return 1000 * statistics.linear_regression(range(len(sizes)), sizes).slope
 
 
 def stalled(place: Place) -> list[float]:
@@ -148,18 +161,6 @@ def observer(place: Place) -> float:
 def _row(text: str) -> int | None:
     """The line with the cursor's mark."""
     return next((y for y, line in enumerate(text.splitlines()) if "▸" in line), None)
-
-
-def _changed(tty: Tty, before: str) -> None:
-    """Waits for another page: its first panel is another one."""
-    try:
-        tty.until(lambda text: _title(text) != _title(before), 2.0)
-    except TimeoutError:
-        return
-
-
-def _title(text: str) -> str:
-    return next((line for line in text.splitlines()[2:] if "─" in line), "")[:40]
 
 
 def _wait(holds: Callable[[], bool]) -> None:

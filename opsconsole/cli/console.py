@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from opsconsole.cli.log_setup import log_to_file
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.session import create_engine, open_service, require_intact
+from opsconsole.core.allocator import use_one_arena
 from opsconsole.core.bundle import hidden_by
 from opsconsole.core.errors import BadSettings, Exit, OpsconsoleError
 from opsconsole.core.homes import state_home
@@ -41,6 +42,7 @@ class NoTerminal(OpsconsoleError):
 def open_console(options: Options) -> int:
     """Opens the console and returns its exit code."""
     require_terminal(options)
+    use_one_arena()
     settings = load_settings(options)
     make_private(settings.folder)
     log_to_file(settings.folder)

@@ -75,7 +75,10 @@ class Database:
         self._waits: Waits | None = None
         if self.is_sqlite:
             self.engine = create_engine(
-                parsed, pool_size=pool, connect_args={"timeout": SQLITE_BUSY_SECONDS, "isolation_level": None}
+                parsed,
+                pool_size=pool,
+                pool_use_lifo=True,  # the caches of one connection serve most transactions, instead of five half full
+                connect_args={"timeout": SQLITE_BUSY_SECONDS, "isolation_level": None},
             )
             if not parsed.query:
                 event.listen(self.engine, "connect", _tune_sqlite)

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from benchmarks.console import measures
+from benchmarks.console.place import Place
 from screens.dialogs.dialog import Dialog
 from screens.pages.page import Page
 from screens.widgets.panel import Panel
@@ -15,6 +20,8 @@ KEYS = ("2", "4", "6", "8", "t")
 """Of pages and of a dialog."""
 OBJECTS = 20
 """What one opening may leave behind."""
+KILOBYTES = 5
+"""What one opening may add to the memory of the process, in which garbage waits to be collected."""
 
 
 def test_pages_and_dialogs_that_are_closed_leave_nothing_behind() -> None:
@@ -40,6 +47,16 @@ def test_pages_and_dialogs_that_are_closed_leave_nothing_behind() -> None:
 
     others = widgets()  # of other tests in this process
     run_console(scenario, size=(120, 40))
+
+
+@pytest.mark.soak
+def test_a_console_does_not_grow_with_a_thousand_openings(tmp_path: Path) -> None:
+    place = Place(tmp_path / "place", users=500, runs=5_000)
+    with place.console() as tty:
+        measures.start(tty, next(iter(place.catalog)).pack + ".")
+        tty.settle(measures.RETENTION_SECONDS)
+        sizes = measures.memory(tty, 1_000)
+    assert measures.left(sizes[measures.LOADED :]) < KILOBYTES, sizes[::100]
 
 
 def widgets() -> list[Page | Dialog[Any] | Panel[Any]]:

@@ -11,6 +11,7 @@ from opsconsole.cli.console import draw, require_terminal
 from opsconsole.cli.log_setup import log_to_file
 from opsconsole.cli.options import Options
 from opsconsole.cli.session import open_service
+from opsconsole.core.allocator import use_one_arena
 from opsconsole.core.configuration import load_embedded
 from opsconsole.core.homes import data_home
 from opsconsole.core.settings import Settings
@@ -39,6 +40,7 @@ def command(options: Options, users: int) -> None:
     from opsconsole.embedded.preparation import Preparing
 
     require_terminal(options)
+    use_one_arena()
     settings = demo_settings(users)
     make_private(settings.folder)
     log_to_file(settings.folder)

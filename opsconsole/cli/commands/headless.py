@@ -21,6 +21,7 @@ from opsconsole.cli.log_setup import log_to_stdout
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.service_reports import ServiceReports
 from opsconsole.cli.session import create_engine, open_service
+from opsconsole.core.allocator import use_one_arena
 from opsconsole.core.errors import BadSettings, Exit, OpsconsoleError
 from opsconsole.core.settings import Settings
 from opsconsole.core.signals import keep_hangups
@@ -89,6 +90,7 @@ def command(options: Options, address: str | None, no_standby: bool) -> None:
     from opsconsole.cli.table_check import start_table_check  # loads SQLAlchemy
 
     leads = not (options.observe or options.read_only)
+    use_one_arena()
     log_to_stdout()
     hangups = keep_hangups()
     settings = load_settings(options)
