@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from opsconsole.authoring.run import TERMINAL, Run
 from opsconsole.core.clock import now
 from opsconsole.core.database import Database
 from opsconsole.core.supervision import log_failure
+from opsconsole.embedded.demo_thread import DemoThread
 
 if TYPE_CHECKING:
     from opsconsole.service.service import Service
@@ -21,7 +20,7 @@ MOST_SECONDS = 60.0
 POLL_SECONDS = 0.2
 
 
-class LateImport:
+class LateImport(DemoThread):
     """Imports what the packs' sample data lacks, in a thread, from the start of the block on.
 
     The transaction ends when a run of `opening_job` has ended, which therefore misses these rows, and when a run of
@@ -29,20 +28,9 @@ class LateImport:
     """
 
     def __init__(self, service: Service, opening_job: str | None, slow_job: str | None) -> None:
+        super().__init__("late-import")
         self._service, self._opening_job, self._slow_job = service, opening_job, slow_job
         self._newest = max((card.last.id for card in service.queries.jobs() if card.last is not None), default=0)
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="late-import", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        self._stopping.set()
-        self._thread.join()
 
     def _run(self) -> None:
         try:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from opsconsole.core.supervision import describe, log_failure
 from opsconsole.embedded.demo import opening_job, prepared
+from opsconsole.embedded.demo_thread import DemoThread
 from opsconsole.service.snapshot import Preparation
 
 if TYPE_CHECKING:
@@ -18,24 +17,16 @@ class Stopped(Exception):
     """The console was closed before the demo was ready."""
 
 
-class Preparing:
+class Preparing(DemoThread):
     """Prepares the demo, starts the run that is visible at once, and leads until the end of the block."""
 
     def __init__(self, service: Service, users: int, *, slow_job: str | None = None) -> None:
+        super().__init__("demo")
         self._service, self._users, self._slow_job = service, users, slow_job
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="demo", daemon=True)
 
     def __enter__(self) -> Self:
         self._report(0.0, "starting")
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        self._stopping.set()
-        self._thread.join()
+        return super().__enter__()
 
     def _run(self) -> None:
         try:

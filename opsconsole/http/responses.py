@@ -26,8 +26,7 @@ from opsconsole.core.errors import (
 from opsconsole.core.text import printable_json, safe
 from opsconsole.core.times import BadTime
 from opsconsole.rules.alert_actions import UnknownSilenceTarget
-from opsconsole.rules.audit_search import BadAuditSearch
-from opsconsole.rules.run_search import BadRunSearch
+from opsconsole.rules.search_words import BadSearch
 
 _HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 _STATUS_HEADERS = {
@@ -150,7 +149,7 @@ def error_reply(error: OpsconsoleError) -> Reply:
             return Reply.error(400, "bad_zone", message, "tz")
         case NotAllowed():
             return Reply.error(403, "not_allowed", "this token, or this process, is read-only")
-        case BadRunSearch() | BadAuditSearch():
+        case BadSearch():
             return Reply.error(400, "bad_search", message, "q")
         case Unavailable():
             return Reply.error(503, "unavailable", message)

@@ -50,7 +50,7 @@ class RunsFilter(Struct, frozen=True, forbid_unknown_fields=True):
         return {name: msgspec.to_builtins(value) for name in names if (value := getattr(self, name))}
 
     def search(self, call: Call) -> RunSearch:
-        """The runs that are meant. Raises HttpError, BadRunSearch, UnknownJob."""
+        """The runs that are meant. Raises HttpError, BadSearch, UnknownJob."""
         service, now, zone = call.service, call.service.now(), call.zone(self.job)
         only = RunSearch(
             jobs=(service.catalog.find(self.job).name,) if self.job else None,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Annotated, Any, TypeVar
 
 from msgspec import Meta, Struct, field
 from msgspec.structs import replace
 
 from opsconsole.authoring.extensions import Answer
-from opsconsole.authoring.run import RunState, Selection
+from opsconsole.authoring.run import Run, RunState, Selection
 from opsconsole.http.operations import AnyOperation, Call, Name, Note, Number, Operation, Sent, done, post
 from opsconsole.http.responses import HttpError
 from opsconsole.http.run_lists import RunsFilter
@@ -94,6 +95,9 @@ class SelectedRuns(RunsFilter, frozen=True, forbid_unknown_fields=True):
         return search
 
 
+SelectedT = TypeVar("SelectedT", bound=SelectedRuns)
+
+
 class RetryRunsRequest(SelectedRuns, frozen=True, forbid_unknown_fields=True):
     """Which runs are repeated: exactly `runs`, or those that match the other fields, as in /api/runs, ended without
     success, and have no retry yet. Those that match are only counted, unless `dry_run` is false.
@@ -148,12 +152,9 @@ def retry_runs(call: Call, request: RetryRunsRequest) -> Sent:
 
 def find_retries(call: Call, request: RetryRunsRequest) -> SelectedRunsAnswer | RetryRunsRequest:
     """The answer to a dry run; otherwise the request with the runs that match its filter."""
-    history, runs = call.service.history, request.runs
-    if runs is None:
-        runs = tuple(run.id for run in history.retryable(request.condition(call)))
-    elif request.only_counts:
-        runs = tuple(history.still_retryable(runs, everything=request.all_items))
-    return _counted("would retry", runs) if request.only_counts else replace(request, runs=runs)
+    history = call.service.history
+    possible = partial(history.still_retryable, everything=request.all_items)
+    return _find(call, request, "would retry", matching=history.retryable, possible=possible)
 
 
 def cancel(call: Call, request: CancelRequest) -> Sent:
@@ -175,16 +176,28 @@ def cancel_runs(call: Call, request: CancelRunsRequest) -> Sent:
 
 def find_cancelled(call: Call, request: CancelRunsRequest) -> SelectedRunsAnswer | CancelRunsRequest:
     """The answer to a dry run; otherwise the request with the runs that match its filter."""
-    history, runs = call.service.history, request.runs
+    history = call.service.history
+    return _find(call, request, "would cancel", matching=history.cancellable, possible=history.still_open)
+
+
+def _find(
+    call: Call,
+    request: SelectedT,
+    would: str,
+    *,
+    matching: Callable[[RunSearch], Iterable[Run]],
+    possible: Callable[[Sequence[int]], Iterable[int]],
+) -> SelectedRunsAnswer | SelectedT:
+    """Finds the runs of a request: those `matching` its filter, or for a dry run the `possible` ones of its numbers."""
+    runs = request.runs
     if runs is None:
-        runs = tuple(run.id for run in history.cancellable(request.condition(call)))
+        runs = tuple(run.id for run in matching(request.condition(call)))
     elif request.only_counts:
-        runs = tuple(history.still_open(runs))
-    return _counted("would cancel", runs) if request.only_counts else replace(request, runs=runs)
-
-
-def _counted(what: str, runs: Sequence[int]) -> SelectedRunsAnswer:
-    return SelectedRunsAnswer(command=None, message=f"{what} {number_of_runs(len(runs))}", runs=tuple(sorted(runs)))
+        runs = tuple(possible(runs))
+    if not request.only_counts:
+        return replace(request, runs=runs)
+    message = f"{would} {number_of_runs(len(runs))}"
+    return SelectedRunsAnswer(command=None, message=message, runs=tuple(sorted(runs)))
 
 
 def _several(command: int, request: SelectedRuns) -> Sent:
@@ -205,6 +218,25 @@ def _queued_run(call: Call, number: int) -> QueuedRun:
     return QueuedRun(id=run.id, job=run.job, window=run.window.label, state=run.state)
 
 
+def _post_for_several(
+    verb: Verb,
+    title: str,
+    fields: type[SelectedT],
+    handler: Callable[[Call, SelectedT], Sent],
+    find: Callable[[Call, SelectedT], SelectedRunsAnswer | SelectedT],
+) -> Operation[SelectedT]:
+    return post(
+        verb,
+        f"/api/runs/{verb}",
+        f"{title} several runs, or every run that matches",
+        fields,
+        handler,
+        answer=SelectedRunsAnswer,
+        check=lambda _call, request: request.check(),
+        resolve=find,
+    )
+
+
 TRIGGER: Operation[TriggerRequest] = post(
     Verb.TRIGGER,
     "/api/cron/run/{job}",
@@ -218,25 +250,7 @@ TRIGGER: Operation[TriggerRequest] = post(
 OPERATIONS: tuple[AnyOperation, ...] = (
     TRIGGER,
     post(Verb.RETRY, "/api/runs/{run}/retry", "Retry a run", RetryRequest, retry, answer=RunQueuedAnswer, status=202),
-    post(
-        Verb.RETRY,
-        "/api/runs/retry",
-        "Retry several runs, or every run that matches",
-        RetryRunsRequest,
-        retry_runs,
-        answer=SelectedRunsAnswer,
-        check=lambda _call, request: request.check(),
-        resolve=find_retries,
-    ),
+    _post_for_several(Verb.RETRY, "Retry", RetryRunsRequest, retry_runs, find_retries),
     post(Verb.CANCEL, "/api/runs/{run}/cancel", "Cancel a run", CancelRequest, cancel),
-    post(
-        Verb.CANCEL,
-        "/api/runs/cancel",
-        "Cancel several runs, or every run that matches",
-        CancelRunsRequest,
-        cancel_runs,
-        answer=SelectedRunsAnswer,
-        check=lambda _call, request: request.check(),
-        resolve=find_cancelled,
-    ),
+    _post_for_several(Verb.CANCEL, "Cancel", CancelRunsRequest, cancel_runs, find_cancelled),
 )

@@ -13,11 +13,20 @@ from zoneinfo import ZoneInfo
 
 from opsconsole.authoring.run import OPEN, RunState, Trigger
 from opsconsole.calendar.windows import start_of_day
-from opsconsole.core.bounds import MAX_ID, is_storable
-from opsconsole.core.errors import Exit, OpsconsoleError
-from opsconsole.core.times import BadTime, parse_past_time
+from opsconsole.core.bounds import MAX_ID
 from opsconsole.rules import date_phrases
-from opsconsole.rules.date_phrases import Days, NoSuchDate, Phrase
+from opsconsole.rules.date_phrases import Days, Phrase
+from opsconsole.rules.search_words import (
+    BOUNDS,
+    BY,
+    ME,
+    BadSearch,
+    SearchProblem,
+    check_readable,
+    read_days,
+    read_person,
+    read_time,
+)
 
 T = TypeVar("T")
 UTC = ZoneInfo("UTC")
@@ -40,7 +49,6 @@ TRIGGERS: Mapping[str, Trigger] = {
     "backfill": Trigger.BACKFILL,
     "backfills": Trigger.BACKFILL,
 }
-ME = ("me", "mine")
 _TOKEN = re.compile(r'"([^"]*)("?)|(\S+)')
 _NUMBER = re.compile(r"#?(\d[\d,]*)", re.ASCII)
 
@@ -53,37 +61,6 @@ class Segment(StrEnum):
     PARTIAL = "partial"
     RUNNING = "running"
     MINE = "mine"
-
-
-class SearchProblem(StrEnum):
-    """What is not understood of a filter."""
-
-    NO_NAME = "no_name"
-    NO_TIME = "no_time"
-    NO_SUCH_DATE = "no_such_date"
-    TWO_DATES = "two_dates"
-    OPEN_QUOTE = "open_quote"
-    UNREADABLE = "unreadable"
-
-
-_SENTENCES = {
-    SearchProblem.NO_NAME: "write a name after `by`, such as `by asha`",
-    SearchProblem.NO_TIME: "write a time after `{word}`, such as `{word} 14 jan`, `{word} 2h` or `{word} 18:00`",
-    SearchProblem.NO_SUCH_DATE: "there is no date {word!r}",
-    SearchProblem.TWO_DATES: "{word!r} is a second date; write a range as 2026-01-10..2026-01-14",
-    SearchProblem.OPEN_QUOTE: 'close the quote: "{word}"',
-    SearchProblem.UNREADABLE: "{word!r} is not valid Unicode",
-}
-
-
-class BadRunSearch(OpsconsoleError):
-    """A filter that cannot be understood; `word` is the part that is not."""
-
-    exit_code = Exit.USAGE
-
-    def __init__(self, problem: SearchProblem, word: str) -> None:
-        self.problem, self.word = problem, word
-        super().__init__(_SENTENCES[problem].format(word=word))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +117,7 @@ def _both(these: tuple[T, ...] | None, those: tuple[T, ...] | None) -> tuple[T, 
 
 def parse(typed: str, jobs: Mapping[str, str], now: datetime, *, me: str) -> RunSearch:
     """Reads a filter. `jobs` has the zone of each job. Dates are in the zone that the selected jobs have in common,
-    otherwise in UTC. Raises BadRunSearch.
+    otherwise in UTC. Raises BadSearch.
     """
     search = _Reader(typed, jobs, now, UTC, me).read()
     zones = {jobs[name] for name in search.jobs or ()}
@@ -181,9 +158,9 @@ class _Reader:
         word = token.text.lower()
         if token.quoted:
             self._add_word(token.text)
-        elif word == "by":
+        elif word == BY:
             return self._read_person(tokens)
-        elif word in ("since", "before"):
+        elif word in BOUNDS:
             return self._read_bound(word, tokens)
         elif phrase := self._phrase(tokens):
             return self._read_days(phrase, tokens)
@@ -209,28 +186,23 @@ class _Reader:
         return any(word in name.lower() for name in self.jobs)
 
     def _read_person(self, tokens: Sequence[_Token]) -> int:
-        if len(tokens) < 2:
-            raise BadRunSearch(SearchProblem.NO_NAME, "by")
-        name = tokens[1].text
-        if name.lower() in TRIGGERS and TRIGGERS[name.lower()] is Trigger.SCHEDULE:
+        name = read_person([token.text for token in tokens[:2]], self.me)
+        if TRIGGERS.get(tokens[1].text.lower()) is Trigger.SCHEDULE:
             self.triggers.append(Trigger.SCHEDULE)
         else:
-            self.search = replace(self.search, person=self.me if name.lower() in ME else name)
+            self.search = replace(self.search, person=name)
         return 2
 
     def _phrase(self, tokens: Sequence[_Token]) -> Phrase | None:
         words = [token.text.lower() for token in takewhile(lambda token: not token.quoted, tokens[:3])]
-        try:
-            phrase = date_phrases.read(words, self._today)
-        except NoSuchDate:
-            raise BadRunSearch(SearchProblem.NO_SUCH_DATE, " ".join(words)) from None
+        phrase = read_days(words, self._today)
         if phrase is not None and phrase.length == 1 and date_phrases.is_name(words[0]) and self._is_job(words[0]):
             return None  # `mon` finds the jobs that are called monthly; `last mon` is a date in any case
         return phrase
 
     def _read_days(self, phrase: Phrase, tokens: Sequence[_Token]) -> int:
         if self.search.days is not None:
-            raise BadRunSearch(SearchProblem.TWO_DATES, " ".join(token.text for token in tokens[: phrase.length]))
+            raise BadSearch(SearchProblem.TWO_DATES, " ".join(token.text for token in tokens[: phrase.length]))
         days = phrase.days
         created = self._start(days.first), self._start(days.end)
         self.search = replace(self.search, days=days, created=created)
@@ -241,17 +213,11 @@ class _Reader:
         if phrase is not None:
             at, length = self._start(phrase.days.first), 1 + phrase.length
         elif len(tokens) > 1:
-            at, length = self._time(word, tokens[1].text), 2
+            at, length = read_time(word, tokens[1].text, self.place, self.now), 2
         else:
-            raise BadRunSearch(SearchProblem.NO_TIME, word)
+            raise BadSearch(SearchProblem.NO_TIME, word)
         self.search = replace(self.search, since=at) if word == "since" else replace(self.search, until=at)
         return length
-
-    def _time(self, word: str, text: str) -> datetime:
-        try:
-            return parse_past_time(text, self.place, self.now)
-        except BadTime:
-            raise BadRunSearch(SearchProblem.NO_TIME, word) from None
 
     def _start(self, day: date) -> datetime:
         return start_of_day(day, self.place)
@@ -268,15 +234,14 @@ class _Token:
 
 
 def _tokens(typed: str) -> list[_Token]:
-    if not is_storable(typed):
-        raise BadRunSearch(SearchProblem.UNREADABLE, typed)
+    check_readable(typed)
     tokens = []
     for found in _TOKEN.finditer(typed):
         quoted, closed, word = found.groups()
         if word is not None:
             tokens.append(_Token(word))
         elif not closed:
-            raise BadRunSearch(SearchProblem.OPEN_QUOTE, quoted)
+            raise BadSearch(SearchProblem.OPEN_QUOTE, quoted)
         else:
             tokens.append(_Token(quoted.strip(), quoted=True))
     return tokens

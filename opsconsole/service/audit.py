@@ -25,7 +25,7 @@ class AuditTrail:
 
     def find(self, typed: str, *, limit: int, before: int | None = None, me: str | None = None) -> list[AuditEntry]:
         """The rows that match a filter as it is typed, such as `by asha clear last tue`. `me` is who types it, by
-        default this process's user. Raises BadAuditSearch.
+        default this process's user. Raises BadSearch.
         """
         filter_ = audit_search.parse(typed, self._backend.now(), me=me or self._backend.settings.actor.name)
         return self.newest(limit=limit, filter_=filter_, before=before)

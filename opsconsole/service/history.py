@@ -42,7 +42,7 @@ class RunHistory:
         self._backend = backend
 
     def find(self, typed: str, segment: Segment, *, before: int | None = None, limit: int = PAGE) -> RunList:
-        """The runs of a segment that match a filter as people type it. Raises BadRunSearch, and UnknownRun when the
+        """The runs of a segment that match a filter as people type it. Raises BadSearch, and UnknownRun when the
         run `before` no longer exists.
         """
         with self._backend.reading() as db:
@@ -100,7 +100,7 @@ class RunHistory:
 
     def parsed(self, typed: str, *, me: str | None = None) -> RunSearch:
         """The selection of a typed filter; `me` is the user who typed it, by default this process's user. Raises
-        BadRunSearch.
+        BadSearch.
         """
         with self._backend.reading() as db:
             return self._parsed(db, typed, me or self._me)

@@ -11,7 +11,8 @@ from textual.binding import BindingType
 
 from opsconsole.authoring.run import OPEN
 from opsconsole.core.errors import UnknownRun
-from opsconsole.rules.run_search import BadRunSearch, Segment
+from opsconsole.rules.run_search import Segment
+from opsconsole.rules.search_words import BadSearch
 from opsconsole.service.history import RunList
 from opsconsole.service.snapshot import Run, Snapshot
 from screens import command_lines
@@ -159,7 +160,7 @@ class RunsScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
         if request != self._shown or changes != self._shown_changes:
             try:
                 listed = history.find(request.typed, request.segment, before=request.before)
-            except BadRunSearch as error:
+            except BadSearch as error:
                 problem = error.sentence
             except UnknownRun:  # its retention has passed
                 self._blocks.reset()

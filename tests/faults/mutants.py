@@ -73,7 +73,7 @@ MUTANTS = (
         "unique",
         "the store takes two rows for an instant",
         (
-            ("opsconsole/store/tables.py", r' *UniqueConstraint\("job", "due_at"\),\n', ""),
+            ("opsconsole/store/tables/scheduling.py", r' *UniqueConstraint\("job", "due_at"\),\n', ""),
             (
                 "opsconsole/store/migrations/versions/0001_initial.py",
                 r' *sa\.UniqueConstraint\("job", "due_at", [^\n]*\),\n',

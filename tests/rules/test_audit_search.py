@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from opsconsole.rules.audit import AuditFilter
-from opsconsole.rules.audit_search import AuditSearchProblem, BadAuditSearch, parse
+from opsconsole.rules.audit_search import parse
+from opsconsole.rules.search_words import BadSearch, SearchProblem
 
 NOW = datetime(2026, 1, 19, 18, 20, tzinfo=UTC)
 
@@ -39,15 +40,15 @@ def test_filters(typed: str, found: AuditFilter) -> None:
 @pytest.mark.parametrize(
     ("typed", "problem"),
     [
-        ("by", AuditSearchProblem.NO_NAME),
-        ("since", AuditSearchProblem.NO_TIME),
-        ("clear before soon", AuditSearchProblem.NO_TIME),
-        ("31 feb", AuditSearchProblem.NO_SUCH_DATE),
-        ("\ud800", AuditSearchProblem.UNREADABLE),
+        ("by", SearchProblem.NO_NAME),
+        ("since", SearchProblem.NO_TIME),
+        ("clear before soon", SearchProblem.NO_TIME),
+        ("31 feb", SearchProblem.NO_SUCH_DATE),
+        ("\ud800", SearchProblem.UNREADABLE),
     ],
 )
-def test_what_is_not_understood_is_named(typed: str, problem: AuditSearchProblem) -> None:
-    with pytest.raises(BadAuditSearch) as refused:
+def test_what_is_not_understood_is_named(typed: str, problem: SearchProblem) -> None:
+    with pytest.raises(BadSearch) as refused:
         parse(typed, NOW, me="ben")
 
     assert refused.value.problem is problem
@@ -56,5 +57,5 @@ def test_what_is_not_understood_is_named(typed: str, problem: AuditSearchProblem
 
 @given(st.text(max_size=60))
 def test_any_text_is_a_filter_or_is_refused(typed: str) -> None:
-    with suppress(BadAuditSearch):
+    with suppress(BadSearch):
         parse(typed, NOW, me="ben")

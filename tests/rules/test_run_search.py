@@ -10,7 +10,8 @@ from hypothesis import given, strategies as st
 
 from opsconsole.authoring.run import OPEN, RunState, Trigger
 from opsconsole.rules.date_phrases import Days
-from opsconsole.rules.run_search import FAILED, BadRunSearch, RunSearch, SearchProblem, Segment, parse
+from opsconsole.rules.run_search import FAILED, RunSearch, Segment, parse
+from opsconsole.rules.search_words import BadSearch, SearchProblem
 
 NOW = datetime(2026, 1, 19, 18, 50, tzinfo=UTC)  # a Monday; in Kolkata it is Tuesday, 00:20
 JOBS = {
@@ -140,7 +141,7 @@ def test_other_words_are_searched_in_errors() -> None:
     ],
 )
 def test_what_is_not_understood_is_reported(typed: str, problem: SearchProblem, words: str) -> None:
-    with pytest.raises(BadRunSearch) as raised:
+    with pytest.raises(BadSearch) as raised:
         read(typed)
     assert raised.value.problem is problem
     assert words in raised.value.sentence
@@ -161,5 +162,5 @@ WORDS = ["last", "tue", "14", "jan", "2026", "since", "before", "by", "me", "fai
 
 @given(st.lists(st.one_of(st.sampled_from(WORDS), st.text(max_size=12)), max_size=8))
 def test_every_text_is_a_filter_or_refused_with_a_message(words: list[str]) -> None:
-    with suppress(BadRunSearch):
+    with suppress(BadSearch):
         read(" ".join(words))

@@ -8,7 +8,7 @@ import pytest
 
 from opsconsole.core.errors import Unavailable
 from opsconsole.rules.audit import Verification
-from opsconsole.rules.audit_search import AuditSearchProblem, BadAuditSearch
+from opsconsole.rules.search_words import BadSearch, SearchProblem
 from screens.pages.dashboard import Dashboard
 from screens.panels import audit
 from screens.panels.view import View
@@ -150,7 +150,7 @@ def test_rows_are_filtered_and_a_filter_that_is_wrong_is_explained() -> None:
     async def scenario(console: Console) -> None:
         await console.press("8", "slash", *"by ben", "enter")
         await console.until(lambda: ("audit", "by ben", None) in service.calls)
-        service.unreachable = BadAuditSearch(AuditSearchProblem.NO_NAME, "by")
+        service.unreachable = BadSearch(SearchProblem.NO_NAME, "by")
         await console.press("slash", *" by", "enter")
         await console.until(lambda: "write a name after `by`" in console.text)
         service.unreachable = None

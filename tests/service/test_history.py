@@ -8,7 +8,8 @@ import pytest
 
 from opsconsole.authoring.run import RunState
 from opsconsole.core.errors import UnknownRun
-from opsconsole.rules.run_search import BadRunSearch, RunSearch, Segment
+from opsconsole.rules.run_search import RunSearch, Segment
+from opsconsole.rules.search_words import BadSearch
 from opsconsole.store import registrations
 from tests.cli import seeds
 from tests.cli.seeds import NOON
@@ -41,7 +42,7 @@ def test_runs_are_found_by_segment_and_filter(place: Installation) -> None:
     assert found("partial", Segment.FAILED) == []
     assert found("by asha") == [third, second, first]
     assert found("by somebody", Segment.MINE) == []
-    with pytest.raises(BadRunSearch):
+    with pytest.raises(BadSearch):
         history.find("31 feb", Segment.ALL)
 
 
