@@ -18,16 +18,10 @@ import pytest
 import redis
 
 from opsconsole.embedded.redis import find_server
+from tests.services import free_port
 from tests.waiting import PATIENCE_SECONDS, eventually
 
 SLOTS = 16_384
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nothing uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def missing(program: str) -> None:

@@ -268,9 +268,16 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of 127.0.0.1 that refuses connections until a server of this test binds it.
+
+    This process keeps it bound, so that no other one is given the same; a server with SO_REUSEADDR can still bind it.
+    """
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    port = int(held.getsockname()[1])
+    held.detach()  # open until the process ends
+    return port
 
 
 def _last_line(log: IO[bytes]) -> str:

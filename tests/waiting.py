@@ -18,6 +18,11 @@ def eventually(holds: Callable[[], bool], what: str) -> None:
         time.sleep(0.01)
 
 
+def signalled(event: threading.Event, what: str) -> None:
+    """Waits until an event is set; fails with `what` after PATIENCE_SECONDS."""
+    assert event.wait(PATIENCE_SECONDS), f"not within {PATIENCE_SECONDS:g} s: {what}"
+
+
 def finished(thread: threading.Thread) -> None:
     """Waits until a thread has ended; fails after PATIENCE_SECONDS."""
     thread.join(PATIENCE_SECONDS)

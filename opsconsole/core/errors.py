@@ -7,6 +7,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
+from opsconsole.core.humanize import alternatives
 from opsconsole.core.text import snake_case
 
 
@@ -98,7 +99,7 @@ class UnknownJob(OpsconsoleError):
     def __init__(self, name: str, jobs: list[str], *, similar: list[str], packs: list[str] | None = None) -> None:
         self.name, self.jobs, self.similar = name, jobs, similar
         if similar:
-            hint = f"did you mean {' or '.join(similar)}?"
+            hint = f"did you mean {alternatives(similar)}?"
         elif packs:
             hint = f"the packs are {', '.join(packs)}; `opsconsole jobs` lists the jobs"
         else:

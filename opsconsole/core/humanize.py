@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -186,6 +187,11 @@ def window_label(label: str, now: datetime, zone_name: str = "UTC", *, named: bo
 def count(number: int, thing: str, plural: str | None = None) -> str:
     """A number with its noun: `1 item`, `3 items`, `2 batches`."""
     return f"{number:,} {thing if number == 1 else plural or thing + 's'}"
+
+
+def alternatives(names: Sequence[str]) -> str:
+    """Names to choose from: `a`, `a or b`, `a, b or c`."""
+    return " or ".join([", ".join(names[:-1]), *names[-1:]]) if len(names) > 1 else "".join(names)
 
 
 def words(token: str) -> str:

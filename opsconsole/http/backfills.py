@@ -12,8 +12,9 @@ from opsconsole.authoring.extensions import Answer
 from opsconsole.core.errors import BadWindow
 from opsconsole.http.operations import AnyOperation, Call, Limit, Name, Note, Number, Sent, done, get, post
 from opsconsole.http.responses import HttpError
-from opsconsole.rules.actions import Verb, parse_date
+from opsconsole.rules.actions import Verb
 from opsconsole.rules.backfill import Only, Order
+from opsconsole.rules.dates import parse_date
 from opsconsole.service.backfill_documents import (
     BackfillDetails,
     BackfillDocument,

@@ -6,7 +6,7 @@ Each check raises an error with a message for the operator, and returns nothing 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
 from difflib import get_close_matches
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -17,8 +17,8 @@ from opsconsole.calendar.cron import Cron, zone
 from opsconsole.calendar.windows import Window
 from opsconsole.core.errors import BadWindow, NotAllowed, Refused, StaleNotSupported, UnknownJob
 from opsconsole.core.settings import Actor, Role
-from opsconsole.core.times import YEARS
 from opsconsole.rules.backfill_status import ACTIVE, Backfill, BackfillState
+from opsconsole.rules.dates import parse_date
 from opsconsole.rules.pauses import ALL, Pause
 
 if TYPE_CHECKING:
@@ -196,22 +196,6 @@ def pause_target(catalog: Catalog, name: str) -> str:
     except UnknownJob as error:
         similar = get_close_matches(name, [*packs, *error.jobs], n=3) or error.similar
         raise UnknownJob(name, error.jobs, similar=similar, packs=packs) from None
-
-
-def parse_date(text: str) -> date:
-    """A date written as 2026-01-19. Raises BadWindow."""
-    try:
-        found = date.fromisoformat(text)
-        if found.year not in YEARS:
-            raise ValueError(found.year)
-        return found
-    except ValueError:
-        raise BadWindow(f"{text!r} is not a date; write it as 2026-01-19") from None
-
-
-def parse_date_range(since: str, until: str) -> tuple[date, date]:
-    """Two dates written as 2026-01-19. Raises BadWindow."""
-    return parse_date(since), parse_date(until)
 
 
 # --- runs ---------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from opsconsole.core.errors import Exit, OpsconsoleError, Refused, UnknownJob
-from opsconsole.core.humanize import local_time
+from opsconsole.core.humanize import alternatives, local_time
 from opsconsole.rules.alerts import Alert, Silence, acknowledgement_of
 from opsconsole.rules.findings import FindingKind
 
@@ -22,7 +22,7 @@ class UnknownSilenceTarget(OpsconsoleError):
     exit_code = Exit.USAGE
 
     def __init__(self, text: str, similar: Sequence[str]) -> None:
-        hint = f"did you mean {' or '.join(similar)}?" if similar else "`opsconsole alerts` lists the alerts"
+        hint = f"did you mean {alternatives(similar)}?" if similar else "`opsconsole alerts` lists the alerts"
         super().__init__(f"{text!r} is neither the number of an alert nor a job, a pack or a rule; {hint}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -19,8 +18,8 @@ from opsconsole.core.database import Connection
 from opsconsole.core.errors import OpsconsoleError, UnknownJob, UnknownRun
 from opsconsole.core.retention import DEFAULTS, RetentionSection
 from opsconsole.core.times import parse_time
-from opsconsole.rules.actions import parse_date
 from opsconsole.rules.backfill import scheduled_time
+from opsconsole.rules.dates import parse_window
 from opsconsole.rules.explain import Evidence, explain, matches
 from opsconsole.rules.time_reading import describe, read_time
 from opsconsole.service import wording
@@ -30,8 +29,6 @@ from opsconsole.store import lease, occurrence_lists, occurrences as history, pa
 from opsconsole.store.registrations import registrations
 
 UTC_NAME = "UTC"
-MONTH = re.compile(r"\d{4}-\d\d", re.ASCII)
-"""The label of a window of a month."""
 
 
 def zone_of(db: Connection, catalog: Catalog, target: str | None) -> ZoneInfo:
@@ -138,8 +135,7 @@ def why_window(
     Raises UnknownJob, BadWindow.
     """
     found = catalog.find(job)
-    day = parse_date(f"{label}-01" if MONTH.fullmatch(label) else label)
-    at = scheduled_time(found, catalog.cron(found), found.covers.named(day, zone(found.tz)))
+    at = scheduled_time(found, catalog.cron(found), found.covers.named(parse_window(label), zone(found.tz)))
     return why(db, catalog, found.name, at.isoformat(), now, retention)
 
 

@@ -15,7 +15,8 @@ from jobs.attempts.cached_day import DAY_ATTEMPTS
 from opsconsole.cache import swap_ranking
 from opsconsole.cache.client import Cache
 from opsconsole.core.errors import Unavailable
-from tests.redis_servers import Certificates, Proxy, RedisServer, free_port, proxy, server
+from tests.redis_servers import Certificates, Proxy, RedisServer, proxy, server
+from tests.services import free_port
 from tests.waiting import eventually
 
 DATE = "2026-01-19"

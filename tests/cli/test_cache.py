@@ -340,7 +340,7 @@ def test_what_was_computed_from_changed_data_is_removed_without_a_question(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "give a user, a subject, a family or a date"),
+        ((), "give a user, a subject or a source"),
         (("--source", "boks"), "no cached value is computed from 'boks', but from books"),
         (("--user", "*"), "cannot be part of a cache key"),
     ],

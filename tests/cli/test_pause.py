@@ -117,7 +117,7 @@ def test_a_pause_in_the_past_and_an_unknown_job_are_refused(cli: RunCli, install
         "opsconsole: the pause would end at 2020-01-01 00:00 UTC, which is in the past; choose a later time\n",
     )
     assert unknown.code == 2
-    assert "unknown job or pack 'clockwork.hourley'; did you mean clockwork.hourly or clockwork" in unknown.err
+    assert "unknown job or pack 'clockwork.hourley'; did you mean clockwork.hourly" in unknown.err
 
 
 def test_a_viewer_changes_nothing(cli: RunCli, installation: Installation) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError, StatementError
 from opsconsole.core.column_types import Json, UtcTime, key_type
 from opsconsole.core.database import Database
 from opsconsole.core.database_errors import ErrorKind, error_kind, reason
+from tests.waiting import finished
 
 metadata = MetaData()
 notes = Table(
@@ -58,7 +59,7 @@ def test_two_processes_that_read_then_write_wait_for_each_other(data: Database, 
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        finished(thread)
     for database in others:
         database.close()
 

@@ -13,7 +13,7 @@ from opsconsole.core import supervision
 from opsconsole.core.errors import Refused, Unavailable
 from opsconsole.core.problems import Fault, Work
 from opsconsole.core.supervision import Loop, Repeated, Supervisor
-from tests.waiting import eventually
+from tests.waiting import eventually, finished
 
 NOON = datetime(2026, 1, 19, 12, tzinfo=UTC)
 
@@ -59,7 +59,7 @@ def failing(times: int, error: BaseException, done: threading.Event) -> Callable
 
 
 @pytest.mark.parametrize("error", RAISED, ids=lambda error: type(error).__name__)
-def test_a_loop_goes_on_after_any_exception(error: BaseException, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_loop_continues_after_any_exception(error: BaseException, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     done = threading.Event()
     loop = Loop(Work.SAMPLER, failing(3, error, done), seconds=0.01, now=now)
@@ -189,7 +189,7 @@ def test_a_thread_that_ends_with_an_exception_is_logged(caplog: pytest.LogCaptur
         supervision.log_unexpected_ends()
         thread = threading.Thread(target=fails, name="some-thread")
         thread.start()
-        thread.join()
+        finished(thread)
     finally:
         threading.excepthook = before
 

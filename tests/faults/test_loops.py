@@ -91,7 +91,7 @@ def test_a_loop_of_the_leader_fails_alone_and_observers_see_it(
     "passing", [1, pytest.param(2, marks=pytest.mark.soak), pytest.param(5, marks=pytest.mark.soak)]
 )
 @pytest.mark.parametrize("work", [*LEADERS_WORK, *WATCHING_WORK, *OTHER_WORK])
-def test_a_loop_goes_on_after_an_exception_at_any_pass(
+def test_a_loop_continues_after_an_exception_at_any_pass(
     work: Work, passing: int, place: Installation, start: Start
 ) -> None:
     if work in (Work.ENGINE, Work.AUDIT_SEAL) and passing > 1:

@@ -17,7 +17,8 @@ from opsconsole.core.errors import Unavailable
 from tests.cache.test_acl import PASSWORD, documented_rule
 from tests.conftest import Installing
 from tests.faults.test_redis import DAY, JOB, installed
-from tests.redis_servers import Certificates, RedisServer, free_port, missing, proxy, server
+from tests.redis_servers import Certificates, RedisServer, missing, proxy, server
+from tests.services import free_port
 from tests.waiting import PATIENCE_SECONDS, eventually
 
 pytestmark = pytest.mark.soak

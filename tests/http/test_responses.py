@@ -27,7 +27,7 @@ from tests.http.client import HttpClient, served
 from tests.http.conftest import PACKS
 from tests.installation import Installation, is_at_work
 from tests.packs import counting, routes
-from tests.waiting import PATIENCE_SECONDS, eventually
+from tests.waiting import PATIENCE_SECONDS, eventually, signalled
 
 DAY = "2026-01-19"
 NO_REDIS = "unix:///nowhere/redis.sock"
@@ -65,7 +65,7 @@ def test_healthz_fails_when_only_a_restart_helps(place: Installation, client: Ht
 
     def hang() -> None:
         hanging.set()
-        release.wait()
+        signalled(release, "the test releases it")
 
     stuck = Loop(Work.SAMPLER, hang, seconds=1.0, now=now, stalled_seconds=0.0)
     ended = Loop(Work.PRESENCE, lambda: None, seconds=1.0, now=now)
@@ -74,7 +74,7 @@ def test_healthz_fails_when_only_a_restart_helps(place: Installation, client: Ht
     ended._stopping.clear()  # as after an end that nobody requested
     place.service.supervisor.watch(stuck)
     stuck.start()
-    hanging.wait()
+    signalled(hanging, "it hangs")
     stalled = client.get("/healthz")
     release.set()
     stuck.stop()

@@ -24,7 +24,7 @@ from tests.installation import Installation
 from tests.packs import counting, sparse
 from tests.schedules import cron_of
 from tests.soak import postgresql_in_soak
-from tests.waiting import eventually
+from tests.waiting import eventually, signalled
 
 pytestmark = postgresql_in_soak
 
@@ -180,7 +180,7 @@ class HangingCounter:
         self.released = threading.Event()
 
     def count(self, _counting: Counting) -> int:
-        self.released.wait(60)
+        signalled(self.released, "the test releases it")
         return 0
 
     def close(self) -> None:
@@ -198,7 +198,7 @@ def test_a_check_that_takes_too_long_is_not_waited_for(monkeypatch: pytest.Monke
     monkeypatch.setattr(empty_checks, "PATIENCE_SECONDS", 0.0)
     impatient = checks.due(sparse.queue, cron, NOON)
     counter.released.set()
-    answered.wait(60)
+    signalled(answered, "it is answered")
     late = checks.due(sparse.queue, cron, NOON + MINUTE)
     checks.stop()
 

@@ -25,7 +25,7 @@ from opsconsole.store import schema, table_days
 from opsconsole.store.table_sizes import TableSize, table_sizes
 from tests.conftest import Installing
 from tests.installation import Installation
-from tests.waiting import eventually
+from tests.waiting import eventually, signalled
 
 NOON = datetime(2026, 3, 8, 12, tzinfo=UTC)
 
@@ -106,7 +106,7 @@ def test_a_redis_server_without_room_is_full_and_evicts(
 def test_a_probe_that_hangs_is_a_finding_and_delays_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probes, "HANGING_SECONDS", 0.05)
     release = threading.Event()
-    probe = Probe(Work.DATA_PROBE, NAMES["data"], lambda: release.wait(60) and None, now=noon)
+    probe = Probe(Work.DATA_PROBE, NAMES["data"], lambda: signalled(release, "the test releases it"), now=noon)
     probe.loop.start()
 
     eventually(lambda: probe.record.unreachable_since is not None, "the probe hangs")

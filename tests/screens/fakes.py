@@ -28,7 +28,7 @@ from opsconsole.service.queries import LOG_PAGE, LogLine
 from opsconsole.service.run_details import RunPage
 from opsconsole.service.snapshot import AlertPage, PanelView, Preview, Snapshot
 from tests.screens import past, past_alerts, past_cache, past_jobs, past_runs, samples
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import signalled
 
 EMPTY_CATALOG = Catalog((), {}, {})
 
@@ -152,7 +152,7 @@ class FakeService:
         if self.unreachable is not None:
             raise self.unreachable
         yield from self.steps[:-1]
-        self.counting.wait(PATIENCE_SECONDS)
+        signalled(self.counting, "the test lets it count")
         yield self.steps[-1]
 
     def usage_steps(self) -> Iterator[UsageSurvey]:
@@ -161,7 +161,7 @@ class FakeService:
         if self.unreachable is not None:
             raise self.unreachable
         yield from self.surveys[:-1]
-        self.counting.wait(PATIENCE_SECONDS)
+        signalled(self.counting, "the test lets it count")
         yield self.surveys[-1]
 
     def days(self, days: int, /) -> list[CacheDay]:
@@ -173,7 +173,7 @@ class FakeService:
         if self.unreachable is not None:
             raise self.unreachable
         yield from self.keys_found[:-1]
-        self.counting.wait(PATIENCE_SECONDS)
+        signalled(self.counting, "the test lets it count")
         yield self.keys_found[-1]
 
     def look(self, key: str, /) -> KeyValue | None:
@@ -197,7 +197,7 @@ class FakeService:
         return self.progress_steps.pop(0) if self.progress_steps else None
 
     def outcome(self, command: int, wait_seconds: float, /) -> Outcome | None:
-        self.answering.wait(PATIENCE_SECONDS)
+        signalled(self.answering, "the test lets it answer")
         return self.result
 
     def log(self, run: int, /, *, after: int = 0) -> list[LogLine]:
@@ -233,7 +233,7 @@ class FakeService:
         return replace(self.explanation, job=job)
 
     def runs_here(self) -> tuple[Run, ...]:
-        self.answering.wait(PATIENCE_SECONDS)
+        signalled(self.answering, "the test lets it answer")
         return self.local_runs
 
     def hand_over(self) -> None:
@@ -282,7 +282,7 @@ class FakeBackfills:
         if progress is not None:
             for n in (1, 2):
                 progress(jobs[0], n, 3)
-            self._fake.counting.wait(PATIENCE_SECONDS)
+            signalled(self._fake.counting, "the test lets it count")
             progress(jobs[0], 3, 3)
         if self._fake.unreachable is not None:
             raise self._fake.unreachable

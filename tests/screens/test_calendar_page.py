@@ -19,7 +19,7 @@ from screens.widgets.panel import Panel
 from tests.screens import fakes, past, samples
 from tests.screens.backfill_pages import MARKED, REPORT, planned, service_with
 from tests.screens.console import Console, run_console
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import signalled
 
 OVERWRITING = tuple(past.a_step(n, date(2025, 12, n), overwrites=True, reason=StepReason.FRESH) for n in (1, 2, 3))
 
@@ -82,7 +82,7 @@ def test_the_calendar_of_another_job_shows_that_its_backfills_are_being_loaded(m
         read = service.backfills.newest
 
         def newest(*, limit: int) -> list[Backfill]:
-            answered.wait(PATIENCE_SECONDS)
+            signalled(answered, "the test lets it answer")
             return read(limit=limit)
 
         monkeypatch.setattr(service.backfills, "newest", newest)

@@ -18,6 +18,7 @@ from screens.panels import health
 from screens.widgets.paint import Lines
 from tests.screens import fakes, samples
 from tests.screens.console import Console, run_console, text_of
+from tests.waiting import finished
 
 
 def test_a_snapshot_from_the_sampler_reaches_the_screen() -> None:
@@ -41,7 +42,7 @@ def test_while_the_loop_is_busy_only_the_newest_snapshot_is_kept() -> None:
 
         thread = threading.Thread(target=flood)
         thread.start()
-        thread.join()  # the loop does nothing meanwhile
+        finished(thread)  # the loop does nothing meanwhile
         await console.pilot.pause()
         assert shown == newest[-1:]
 

@@ -14,8 +14,8 @@ from opsconsole.cache.filters import ClearFilter
 from opsconsole.cli.mcp.reading import BackfillNumber, JobName, KeyPart, RunNumber, backfill_answer
 from opsconsole.cli.mcp.session import Answer, Session
 from opsconsole.core.times import parse_duration
-from opsconsole.rules.actions import parse_date_range
 from opsconsole.rules.backfill import Only, Order
+from opsconsole.rules.dates import parse_date_range
 from opsconsole.service.service import Service
 
 Note = Annotated[str, Field(max_length=500, description="Why, recorded in the audit trail")]

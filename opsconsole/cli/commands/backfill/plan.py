@@ -18,8 +18,8 @@ from opsconsole.cli.output import echo, print_json
 from opsconsole.cli.progress import bar
 from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
-from opsconsole.rules.actions import parse_date_range
 from opsconsole.rules.backfill import BadSelection, Only, Order
+from opsconsole.rules.dates import parse_date_range
 
 if TYPE_CHECKING:
     from opsconsole.service.service import Service

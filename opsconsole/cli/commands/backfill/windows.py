@@ -14,7 +14,7 @@ from opsconsole.cli.output import echo, print_json
 from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
 from opsconsole.core.humanize import words
-from opsconsole.rules.actions import parse_date
+from opsconsole.rules.dates import parse_date
 
 
 @click.command("windows", cls=Command)

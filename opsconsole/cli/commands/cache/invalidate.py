@@ -32,6 +32,8 @@ def command(options: Options, user: str | None, subject: str | None, source: str
       opsconsole cache invalidate --source questions --subject s3
       opsconsole cache invalidate --source session_configs
     """
+    if user is None and subject is None and source is None:
+        raise click.UsageError("give a user, a subject or a source: nothing is removed without a condition")
     with open_service(load_settings(options)) as service:
         number = service.commands.clear_cache(ClearFilter(user, subject, source=source))
         outcome = carry_out(service, number)
