@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from datetime import date, datetime
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -72,25 +71,17 @@ def insert_rows(db: Connection, statement: Any, table: Table, rows: Sequence[dic
     compiled = statement.compile(dialect=db.dialect, column_keys=names)
     columns = []
     for name in compiled.positiontup:
-        values: Iterable[Any] = [row[name] for row in rows]
+        values = [row[name] for row in rows]
         convert = table.c[name].type.dialect_impl(db.dialect).bind_processor(db.dialect)
         columns.append(values if convert is None else _converted(values, convert))
     db.exec_driver_sql(str(compiled), list(zip(*columns, strict=True)))
 
 
-def _converted(values: Iterable[Any], convert: Callable[[Any], Any]) -> list[Any]:
-    """The values as SQLite stores them; times and dates, which are often the same, each once."""
-    known: dict[Any, Any] = {}
-    found = []
-    for value in values:
-        # The second of two equal local times, when clocks go back, is equal to the first: it is converted by itself.
-        if not isinstance(value, date) or (isinstance(value, datetime) and value.fold):
-            found.append(convert(value))
-            continue
-        if value not in known:
-            known[value] = convert(value)
-        found.append(known[value])
-    return found
+def _converted(values: list[Any], convert: Callable[[Any], Any]) -> list[Any]:
+    """The values as SQLite stores them; one that all rows share, such as a stamp, is converted once."""
+    if len(set(map(id, values))) == 1:
+        return [convert(values[0])] * len(values)
+    return list(map(convert, values))
 
 
 def _type_in_document(type_: TypeEngine[Any]) -> TypeEngine[Any]:

@@ -7,7 +7,7 @@ from datetime import date
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, case, func, select
+from sqlalchemy import Connection, Row, Select, func, select
 
 from jobs.attempts.cache_day import active_users
 from jobs.attempts.cached_day import (
@@ -32,12 +32,18 @@ def expected_timings(ctx: Context) -> Mapping[str, Any]:
     c = attempts.c
     timing = valid_timing(c.timing)
     # Joined by user, although all users count: this reads only the day, through the index on user and time, however
-    # long the history is. With outer joins SQLite does not start with the attempts.
-    means = (
-        select(questions.c.difficulty, func.avg(case((questions.c.id.is_not(None), timing))))
+    # long the history is. With an outer join, as otherwise SQLite starts with the attempts; and summed by question
+    # first, so that each question is looked up once.
+    by_question = (
+        select(c.question_id, func.sum(timing).label("total"), func.count(timing).label("timings"))
         .select_from(users)
         .outerjoin(attempts, (c.user_id == users.c.id) & ctx.window.until(ctx.as_of).holds(c.solved_at))
-        .outerjoin(questions, questions.c.id == c.question_id)
+        .group_by(c.question_id)
+        .subquery()
+    )
+    means = (
+        select(questions.c.difficulty, func.sum(by_question.c.total) / func.nullif(func.sum(by_question.c.timings), 0))
+        .join_from(by_question, questions, questions.c.id == by_question.c.question_id)
         .group_by(questions.c.difficulty)
     )
     with ctx.reading() as db:

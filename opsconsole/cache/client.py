@@ -189,8 +189,12 @@ def _refusals(sent: Sequence[Any], pipeline: Pipeline) -> Iterator[tuple[Any, st
 
 
 def _keys(family: Family, given: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
-    for ids in product(*(given[part] for part in family.parts)):
-        try:
-            yield family.key(**dict(zip(family.parts, ids, strict=True)))
-        except BadKey:
-            continue  # no value can be stored under it
+    """The keys of all combinations; no value can be stored under the others."""
+    if not family.parts:
+        yield family.key()
+        return
+    by = max(family.parts, key=lambda part: len(given[part]))
+    others = [part for part in family.parts if part != by]
+    for ids in product(*(given[part] for part in others)):
+        keys, _ = family.keys(given[by], by=by, **dict(zip(others, ids, strict=True)))
+        yield from keys.values()
