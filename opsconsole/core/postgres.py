@@ -111,6 +111,8 @@ class Session(psycopg.Connection[tuple[Any, ...]]):
     must_accept_writes = False
     first_row: tuple[Any, ...] | None = None
     """What the `first_query` of the newest transaction found."""
+    text_codec = "utf-8"
+    """What a text is made of before it is sent, with escapes for other characters."""
 
     def __init__(self, *args: Any, **how: Any) -> None:
         super().__init__(*args, **how)
@@ -273,7 +275,9 @@ def open_session(parameters: Mapping[str, Any], waits: Waits, *, limit: float | 
         session.waits, session.parameters, session.limit = waits, parameters, limit
         if escapes:
             is_complete = session.info.parameter_status("server_encoding") in ("UTF8", "SQL_ASCII")
-            session.adapters.register_dumper(str, StoredText if is_complete else AsciiText)
+            dumper = StoredText if is_complete else AsciiText
+            session.adapters.register_dumper(str, dumper)
+            session.text_codec = dumper.codec
         session.autocommit = True
         session.execute(_SETTINGS)
     except BaseException:

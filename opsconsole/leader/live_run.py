@@ -313,16 +313,17 @@ class LiveRun:
         if not (self.has_writes or self.has_unsaved_starts):
             return None
         self._writes.started += [(seq, at) for seq in self._queue.save_starts()]
-        self._writes.progress = Progress(
-            counts=self._totals.counts,
-            batches=self._batches,
-            batches_done=self._batches_done,
-            planning_done=self.planner.is_done,
-            kinds=dict(self._totals.kinds),
-            metrics=dict(self._totals.metrics),
-            log_lines=self._totals.log_lines,
-            recoveries=self._recoveries,
-        )
+        if self._has_progress:
+            self._writes.progress = Progress(
+                counts=self._totals.counts,
+                batches=self._batches,
+                batches_done=self._batches_done,
+                planning_done=self.planner.is_done,
+                kinds=dict(self._totals.kinds),
+                metrics=dict(self._totals.metrics),
+                log_lines=self._totals.log_lines,
+                recoveries=self._recoveries,
+            )
         self._has_progress = False
         return self._writes.take()
 

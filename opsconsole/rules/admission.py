@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.run import Run, RunState, Trigger
@@ -59,8 +60,12 @@ def startable(open_runs: Sequence[Run], find: Callable[[str], Job | None], now: 
     """The runs that `admissions` lets start. Once every slot is taken, only those that are to be stopped follow."""
     admission = _Admission(open_runs, find, now)
     packs = {_pack(run) for run in open_runs}
+    is_full = False
     for run in open_runs:
-        if run.state is RunState.RUNNING or (run.stop is None and admission.is_full(packs)):
+        if run.state is RunState.RUNNING:
+            continue
+        is_full = is_full or admission.is_full(packs)
+        if is_full and run.stop is None:
             continue
         if admission.decide(run) is None:
             yield run
@@ -130,7 +135,12 @@ class _Admission:
 
 
 def _pack(run: Run) -> str:
-    return run.job.partition(".")[0]
+    return _pack_of(run.job)
+
+
+@lru_cache(maxsize=20_000)
+def _pack_of(job: str) -> str:
+    return job.partition(".")[0]
 
 
 def _for(reason: WaitReason, other: Run) -> Wait:

@@ -113,7 +113,7 @@ class _Piece(NamedTuple):
 
 
 def _of(schedule: Schedule, now: datetime, jumped: bool) -> list[Occurrence]:
-    job, cron = schedule.job, schedule.cron
+    job, cron, spec = schedule.job, schedule.cron, schedule.job.spec
     now -= job.shift
     if schedule.checked is not None:
         now = min(now, schedule.checked.until)
@@ -129,13 +129,13 @@ def _of(schedule: Schedule, now: datetime, jumped: bool) -> list[Occurrence]:
     ]
     for piece in reversed(pieces):
         if piece.paused:
-            found = _unrun(job.name, job.spec, cron, piece, Reason.PAUSED) + found
+            found = _unrun(job.name, spec, cron, piece, Reason.PAUSED) + found
             continue
         kept = cron.newest(max(piece.since, min(oldest, piece.until)), piece.until, keep) if keep else []
         keep -= len(kept)
         dropped = piece._replace(until=kept[0] - timedelta.resolution if kept else piece.until)
-        runs = [_started(schedule, due_at, before) for before, due_at in enumerate(kept)]
-        found = _unrun(job.name, job.spec, cron, dropped, reason) + runs + found
+        runs = [_started(schedule, spec, due_at, before) for before, due_at in enumerate(kept)]
+        found = _unrun(job.name, spec, cron, dropped, reason) + runs + found
     return found
 
 
@@ -220,7 +220,7 @@ def _why_not_run(catch_up: CatchUp, jumped: bool) -> Reason:
     return Reason.SUPERSEDED if catch_up.newest == 1 else Reason.CATCH_UP_LIMIT
 
 
-def _started(schedule: Schedule, due_at: datetime, before: int) -> Occurrence:
+def _started(schedule: Schedule, spec: str, due_at: datetime, before: int) -> Occurrence:
     """A scheduled time with a run, or skipped because of an open run of the job, or because there is nothing to do.
     `before` is the number of earlier times that are planned with it.
 
@@ -229,9 +229,9 @@ def _started(schedule: Schedule, due_at: datetime, before: int) -> Occurrence:
     """
     job = schedule.job
     shift = int(job.shift.total_seconds())
-    due = Occurrence(job.name, job.spec, due_at, due_at, 1, OccurrenceState.DUE, shift_seconds=shift)
+    due = Occurrence(job.name, spec, due_at, due_at, 1, OccurrenceState.DUE, shift_seconds=shift)
     is_empty = schedule.checked is not None and schedule.checked.is_empty
-    nothing = Occurrence(job.name, job.spec, due_at, due_at, 1, OccurrenceState.SKIPPED, Reason.NOTHING_TO_DO)
+    nothing = Occurrence(job.name, spec, due_at, due_at, 1, OccurrenceState.SKIPPED, Reason.NOTHING_TO_DO)
     if job.overlap is Overlap.REPLACE:
         if is_empty:
             return nothing
@@ -249,7 +249,7 @@ def _started(schedule: Schedule, due_at: datetime, before: int) -> Occurrence:
         return nothing if is_empty else due
     reason = Reason.CAPACITY if blocking[0].for_a_slot else Reason.OVERLAP
     state = OccurrenceState.SKIPPED
-    return Occurrence(job.name, job.spec, due_at, due_at, 1, state, reason, blocked_by=blocking[0].run)
+    return Occurrence(job.name, spec, due_at, due_at, 1, state, reason, blocked_by=blocking[0].run)
 
 
 def _cut(since: datetime, until: datetime, paused: Sequence[Interval]) -> list[_Piece]:

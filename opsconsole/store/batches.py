@@ -10,6 +10,7 @@ from sqlalchemy import Integer, Select, bindparam, case, func, null, or_, select
 
 from opsconsole.authoring.batch import BatchResult, BatchState
 from opsconsole.core.database import Connection
+from opsconsole.store.many_rows import ManyRows, parameter
 from opsconsole.store.tables import batches
 
 PAGE = 32
@@ -17,18 +18,18 @@ PAGE = 32
 
 
 # Built once, because they are executed with every batch.
-_MINE = (batches.c.run_id == bindparam("run")) & (batches.c.seq == bindparam("number"))
-START = (
-    update(batches)
-    .where(_MINE, batches.c.state == BatchState.PENDING)
-    .values(state=BatchState.RUNNING, started_at=bindparam("at"))
+_MINE = (batches.c.run_id == parameter("run", batches.c.run_id)) & (batches.c.seq == parameter("number", batches.c.seq))
+_AT = parameter("at", batches.c.started_at)
+START = ManyRows(
+    update(batches).where(_MINE, batches.c.state == BatchState.PENDING).values(state=BatchState.RUNNING, started_at=_AT)
 )
-CLOSE = (
+_RESULT = ("state", "ok", "failed", "skipped", "failed_keys", "cause", "seconds")
+CLOSE = ManyRows(
     update(batches)
     .where(_MINE)
     .values(
-        {name: bindparam(name) for name in ("state", "ok", "failed", "skipped", "failed_keys", "cause", "seconds")}
-        | {"started_at": func.coalesce(batches.c.started_at, bindparam("at", type_=batches.c.started_at.type))}
+        {name: parameter(name, batches.c[name]) for name in _RESULT}
+        | {"started_at": func.coalesce(batches.c.started_at, _AT)}
     )
 )
 

@@ -12,7 +12,6 @@ from sqlalchemy import (
     bindparam,
     delete,
     func,
-    insert,
     select,
     update,
 )
@@ -27,6 +26,7 @@ from opsconsole.authoring.occurrence import (
 from opsconsole.core.database import Connection
 from opsconsole.rules.schedule import Shortened
 from opsconsole.store import job_names
+from opsconsole.store.many_rows import insert_numbered
 from opsconsole.store.rows import NEVER, NO_VALUES, Stored, read, without_note
 from opsconsole.store.tables import jobs, occurrences, runs
 
@@ -57,8 +57,7 @@ def record_all(db: Connection, planned: Sequence[Occurrence], *, token: int, at:
         }
         for occurrence in planned
     ]
-    adding = insert(occurrences).returning(occurrences.c.id, sort_by_parameter_order=True)
-    return list(db.execute(adding, rows).scalars()) if rows else []
+    return insert_numbered(db, occurrences, rows)
 
 
 def record_nothing_to_do(

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import insert, select, update
 
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.occurrence import Registration
 from opsconsole.core.database import Connection
+from opsconsole.store.many_rows import ManyRows, parameter
 from opsconsole.store.rows import NEVER, Stored, read
 from opsconsole.store.tables import jobs
 
@@ -59,13 +60,14 @@ def set_back(db: Connection, now: datetime) -> dict[str, datetime]:
 
 def advance(db: Connection, cursors: Mapping[str, datetime]) -> None:
     """Moves the times up to which the scheduled times of jobs are recorded; none moves back."""
-    if cursors:
-        db.execute(_ADVANCE, [{"name": job, "until": until} for job, until in cursors.items()])
+    _ADVANCE.execute(db, [{"name": job, "until": until} for job, until in cursors.items()])
 
 
-_UNTIL = bindparam("until", type_=jobs.c.planned_until.type)
-_ADVANCE = (
-    update(jobs).where(jobs.c.job == bindparam("name"), jobs.c.planned_until < _UNTIL).values(planned_until=_UNTIL)
+_UNTIL = parameter("until", jobs.c.planned_until)
+_ADVANCE = ManyRows(
+    update(jobs)
+    .where(jobs.c.job == parameter("name", jobs.c.job), jobs.c.planned_until < _UNTIL)
+    .values(planned_until=_UNTIL)
 )
 
 

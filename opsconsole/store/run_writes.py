@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Executable, bindparam, case, func, insert, or_, update
+from sqlalchemy import case, func, or_, update
 
 from opsconsole.authoring.batch import BatchResult, BatchState, Failure
 from opsconsole.authoring.occurrence import ON_TIME, OccurrenceState
@@ -15,46 +15,50 @@ from opsconsole.authoring.run import LIVE, OPEN, Counts, RunState
 from opsconsole.core.database import Connection
 from opsconsole.store import batches, windows
 from opsconsole.store.batches import Row
+from opsconsole.store.many_rows import ManyRows, insert_all, parameter
 from opsconsole.store.tables import batches as batch_table, failures, log, occurrences, runs
 from opsconsole.store.windows import WindowEnd
 
 # Built once: they are executed with every batch, and building one takes longer than SQLite takes to execute it.
 _PROGRESS = ("planned", "ok", "failed", "skipped", "not_reached", "batches", "batches_done", "planning_done")
 _PROGRESSED: dict[str, Any] = {
-    name: bindparam(name) for name in (*_PROGRESS, "kinds", "metrics", "log_lines", "recoveries")
+    name: parameter(name, runs.c[name]) for name in (*_PROGRESS, "kinds", "metrics", "log_lines", "recoveries")
 }
-_ADVANCE = update(runs).where(runs.c.id == bindparam("run")).values(_PROGRESSED)
+_MINE = runs.c.id == parameter("run", runs.c.id)
 _IS_OPEN, _IS_LIVE = (or_(*(runs.c.state == state for state in states)) for states in (OPEN, LIVE))
-_START = (
+_ADVANCE = ManyRows(update(runs).where(_MINE).values(_PROGRESSED))
+_START = ManyRows(
     update(runs)
-    .where(runs.c.id == bindparam("run"), _IS_OPEN)
+    .where(_MINE, _IS_OPEN)
     .values(
         state=RunState.RUNNING,
         attempt=runs.c.attempt + 1,
-        token=bindparam("by"),
-        host=bindparam("on"),
-        version=bindparam("with"),
-        started_at=func.coalesce(runs.c.started_at, bindparam("at", type_=runs.c.started_at.type)),
+        token=parameter("by", runs.c.token),
+        host=parameter("on", runs.c.host),
+        version=parameter("with", runs.c.version),
+        started_at=func.coalesce(runs.c.started_at, parameter("at", runs.c.started_at)),
     )
 )
-_RECORD_START = (
+_RECORD_START = ManyRows(
     update(occurrences)
-    .where(occurrences.c.id == bindparam("occurrence"), occurrences.c.state == OccurrenceState.DUE)
+    .where(occurrences.c.id == parameter("occurrence", occurrences.c.id), occurrences.c.state == OccurrenceState.DUE)
     .values(
         state=case(
-            (occurrences.c.due_at < bindparam("late", type_=occurrences.c.due_at.type), OccurrenceState.LATE),
+            (occurrences.c.due_at < parameter("late", occurrences.c.due_at), OccurrenceState.LATE),
             else_=OccurrenceState.RAN,
         ),
-        started_at=bindparam("at"),
+        started_at=parameter("at", occurrences.c.started_at),
     )
 )
-_END = (
-    update(runs)
-    .where(runs.c.id == bindparam("run"), runs.c.token == bindparam("by"), _IS_LIVE)
-    .values({"state": bindparam("ended_as"), "ended_at": bindparam("at"), "error": bindparam("why"), **_PROGRESSED})
+_ENDED = {
+    "state": parameter("ended_as", runs.c.state),
+    "ended_at": parameter("at", runs.c.ended_at),
+    "error": parameter("why", runs.c.error),
+}
+_END = ManyRows(
+    update(runs).where(_MINE, runs.c.token == parameter("by", runs.c.token), _IS_LIVE).values(_ENDED | _PROGRESSED)
 )
-_STORE_FACTS = update(runs).where(runs.c.id == bindparam("run")).values(facts=bindparam("prepared"))
-_ADD_LOG, _ADD_FAILURES, _ADD_BATCHES = insert(log), insert(failures), insert(batch_table)
+_STORE_FACTS = ManyRows(update(runs).where(_MINE).values(facts=parameter("prepared", runs.c.facts)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,33 +144,32 @@ class RunWrites:
 def write(db: Connection, together: Sequence[RunWrites]) -> None:
     """Writes the collected changes of these runs."""
     starts = [(each.run, each.start) for each in together if each.start is not None]
-    _execute(
+    _RECORD_START.execute(
         db,
-        _RECORD_START,
         [
             {"occurrence": start.occurrence, "late": start.at - start.shift - ON_TIME, "at": start.at}
             for _, start in starts
             if start.occurrence is not None
         ],
     )
-    _execute(
+    _START.execute(
         db,
-        _START,
         [
             {"run": run, "by": start.token, "on": start.host, "with": start.version, "at": start.at}
             for run, start in starts
         ],
     )
     facts = [{"run": each.run, "prepared": dict(each.facts)} for each in together if each.facts is not None]
-    _execute(db, _STORE_FACTS, facts)
-    _execute(db, _ADD_BATCHES, [batches.added_row(each.run, row) for each in together for row in each.added])
-    started = [{"run": each.run, "number": seq, "at": at} for each in together for seq, at in each.started]
-    _execute(db, batches.START, started)
-    _execute(db, batches.CLOSE, [row for each in together for row in each.closed])
-    _execute(db, _ADD_FAILURES, [row for each in together for row in each.failures])
-    _execute(db, _ADD_LOG, [row for each in together for row in each.log])
-    _execute(db, _ADVANCE, [_progress(each) for each in together if each.end is None and each.progress is not None])
-    _execute(db, _END, [_progress(each) | _ending(each.end) for each in together if each.end is not None])
+    _STORE_FACTS.execute(db, facts)
+    insert_all(db, batch_table, [batches.added_row(each.run, row) for each in together for row in each.added])
+    batches.START.execute(
+        db, [{"run": each.run, "number": seq, "at": at} for each in together for seq, at in each.started]
+    )
+    batches.CLOSE.execute(db, [row for each in together for row in each.closed])
+    insert_all(db, failures, [row for each in together for row in each.failures])
+    insert_all(db, log, [row for each in together for row in each.log])
+    _ADVANCE.execute(db, [_progress(each) for each in together if each.end is None and each.progress is not None])
+    _END.execute(db, [_progress(each) | _ending(each.end) for each in together if each.end is not None])
     windows.record_ends(db, [each.end.window for each in together if each.end is not None and each.end.window])
 
 
@@ -193,8 +196,3 @@ def _progress(writes: RunWrites) -> dict[str, Any]:
 
 def _ending(end: End) -> dict[str, Any]:
     return {"by": end.token, "ended_as": end.state, "at": end.at, "why": end.error}
-
-
-def _execute(db: Connection, statement: Executable, rows: list[dict[str, Any]]) -> None:
-    if rows:
-        db.execute(statement, rows)

@@ -27,6 +27,7 @@ from opsconsole.core.database import Connection
 from opsconsole.core.errors import UnknownRun
 from opsconsole.store import occurrences
 from opsconsole.store.job_names import is_of
+from opsconsole.store.many_rows import insert_numbered
 from opsconsole.store.run_rows import read_runs
 from opsconsole.store.tables import failures, log, runs
 
@@ -81,8 +82,7 @@ def create_scheduled(db: Connection, due: Sequence[tuple[Job, Window, datetime, 
         | {"occurrence_id": occurrence}
         for job, window, as_of, occurrence in due
     ]
-    adding = insert(runs).returning(runs.c.id, sort_by_parameter_order=True)
-    return list(db.execute(adding, rows).scalars()) if rows else []
+    return insert_numbered(db, runs, rows)
 
 
 def _row(
