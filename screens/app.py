@@ -262,7 +262,9 @@ class ConsoleApp(PageStack):
     def action_command(self) -> None:
         """Shows the command lines for the row under the cursor."""
         if page := self.front_page:
-            self.show_commands((*page.command_lines(), *command_lines.PAGES))
+            refused = page.refused()
+            allowed = (each for each in page.command_lines() if each.action not in refused)
+            self.show_commands((*allowed, *command_lines.PAGES))
 
     def action_export(self) -> None:
         """Exports the page in front."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from textual.binding import Binding
 
@@ -56,6 +56,11 @@ def keys_of(action_id: str, rebound: Mapping[str, str]) -> Sequence[str]:
 def last_key(action_id: str, rebound: Mapping[str, str]) -> str:
     """The last key of an id as people read it."""
     return readable(keys_of(action_id, rebound)[-1])
+
+
+def default_keys(ids: Iterable[str]) -> frozenset[str]:
+    """The default keys of these ids as people read them, as footers have them."""
+    return frozenset(readable(key) for each in ids for key in DEFAULTS[each])
 
 
 def key_names(rebound: Mapping[str, str], hidden: Collection[str] = ()) -> dict[str, str]:

@@ -15,7 +15,7 @@ from opsconsole.core.errors import Exit, OpsconsoleError
 from opsconsole.rules.actions import Verb
 from opsconsole.rules.audit import AuditEntry, AuditFilter
 from opsconsole.service.backend import Backend
-from opsconsole.store import audit, cache_days
+from opsconsole.store import audit, cache_days, commands
 from opsconsole.store.commands import CommandState
 
 if TYPE_CHECKING:
@@ -102,6 +102,11 @@ class CacheQueries:
         if all(family.parse(key) is None for family in self.families()):
             raise NotAKey("this key belongs to no declared family; `opsconsole cache families` lists them")
         return keys.look(self._backend.resources.cache.client, key)
+
+    def is_clearing(self) -> bool:
+        """Whether a clearing is waiting or running."""
+        with self._backend.reading() as db:
+            return bool(commands.unfinished(db, (Verb.CLEAR,)))
 
     def clearings(self, *, limit: int) -> list[Clearing]:
         """The newest clearings, newest first."""

@@ -10,6 +10,7 @@ from opsconsole.authoring import parameters
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.run import TERMINAL, Run, RunState
+from opsconsole.calendar.windows import Unit
 from opsconsole.core.database import Connection
 from opsconsole.core.humanize import words
 from opsconsole.core.problems import Work
@@ -68,6 +69,7 @@ def _card(
         last=last,
         params=parameters.declared(job),
         changed=_changed(catalog, job),
+        has_calendar=job.covers.unit is not Unit.MOMENT and not job.newest_only,
     )
 
 

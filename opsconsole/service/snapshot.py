@@ -57,8 +57,8 @@ class Leader:
 @dataclass(frozen=True, slots=True)
 class JobCard:
     """A job as lists show it. `words` is its schedule in words, "manual" for a job without one; `next_at` is when its
-    next scheduled run starts, `shift` after the scheduled time; `changed` names who changed its schedule. It is None
-    without a schedule or at the end of the calendar.
+    next scheduled run starts, `shift` after the scheduled time, and None without a schedule or at the end of the
+    calendar; `changed` names who changed its schedule; `has_calendar` means that it can be backfilled.
     """
 
     name: str
@@ -72,6 +72,7 @@ class JobCard:
     shift: timedelta = timedelta(0)
     params: tuple[Parameter, ...] = ()
     changed: str = ""
+    has_calendar: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ class CronDialog(TextDialog[ScheduleRequest]):
     has the warnings about windows, timeouts and the jobs that it runs after.
     """
 
+    HAS_BUTTONS = False
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("up", "field(-1)", "previous field"),
         bind("down", "field(1)", "next field"),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import ClassVar, Generic
 
+from rich.cells import cell_len
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -28,12 +29,15 @@ INNER = WIDTH - 6
 HINTS = ("{confirm} selects · {back} goes back", "{back} goes back", "{back} back")
 COMMAND_HINTS = ("{confirm} selects · {key} command · {back} back", "{key} command · {back} back", "{back} back")
 NO_COMMAND = "no command line does this"
+BUTTON_CELLS, BETWEEN_BUTTONS = 4, "   "
+"""What is around the word of a button."""
 
 
 class Dialog(ModalScreen[Answer], Generic[Answer]):
     """A few lines and buttons in the middle of the screen. Escape and the last button close it without an answer."""
 
     AUTO_FOCUS = ""
+    HAS_BUTTONS: ClassVar[bool] = True
     COMPONENT_CLASSES: ClassVar[set[str]] = set(COMPONENTS)
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("back", "leave", "back"),
@@ -86,6 +90,33 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
             if not self.takes(event):
                 await super().on_event(event)
 
+    def on_click(self, event: events.Click) -> None:
+        """Presses a button, or selects what a line shows."""
+        for widget in self.query(Lines):
+            region = widget.content_region
+            if region.contains(event.screen_x, event.screen_y):
+                x, y = event.screen_x - region.x, event.screen_y - region.y
+                with contained("the mouse", self.host.show_notice):
+                    self.clicked(x, y, is_last=y == len(widget.lines) - 1)
+
+    def clicked(self, x: int, y: int, *, is_last: bool) -> None:
+        """Called for a click into a line of the content, or into the last one, which has the buttons."""
+        button = self.button_at(x) if is_last and self.HAS_BUTTONS else None
+        if button is not None:
+            self.button = button
+            self.repaint()
+            self.action_press()
+
+    def button_at(self, x: int) -> int | None:
+        """The button at a cell of its line."""
+        end = 0
+        for index, word in enumerate(self.buttons):
+            start, end = end, end + cell_len(word) + BUTTON_CELLS
+            if start <= x < end:
+                return index
+            end += len(BETWEEN_BUTTONS)
+        return None
+
     def takes(self, event: events.Event) -> bool:
         """Takes an event before its keys are looked up; whether it did."""
         return False
@@ -131,7 +162,7 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         pieces: list[Piece] = []
         for index, word in enumerate(self.buttons):
             is_chosen = index == self.button
-            pieces += [Piece(f"[ {word} ]", "chosen") if is_chosen else Piece(f"  {word}  "), Piece("   ")]
+            pieces += [Piece(f"[ {word} ]", "chosen") if is_chosen else Piece(f"  {word}  "), Piece(BETWEEN_BUTTONS)]
         room = INNER - width(pieces)
         templates, key = COMMAND_HINTS if self.command_lines() else HINTS, self.command_key()
         hints = (self.keyed(each, key=key) for each in templates)

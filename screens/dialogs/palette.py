@@ -16,6 +16,8 @@ from screens.widgets.lines import EMPTY, Line, Piece, ends, fill, line, text
 from screens.widgets.text_field import TextField
 
 ROWS = 12
+FIRST_ROW = 2
+"""The line of the first command."""
 LONGEST = 60
 
 HINTS = "{up}{down} choose · {confirm} runs · {key} command · {back} goes back"
@@ -80,6 +82,13 @@ class Palette(TextDialog[Callable[[], object]]):
         matches = self._matches()
         if matches:
             self.dismiss(matches[self._row].run)
+
+    def clicked(self, x: int, y: int, *, is_last: bool) -> None:
+        """Runs the command that was clicked."""
+        row = max(0, self._row - ROWS + 1) + y - FIRST_ROW
+        if FIRST_ROW <= y < FIRST_ROW + ROWS and row < len(self._matches()):
+            self._row = row
+            self.confirm()
 
     def action_row(self, step: int) -> None:
         """Moves up and down in the list."""

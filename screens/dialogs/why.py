@@ -33,6 +33,7 @@ HINTS_WITHOUT_JOB = "{back} goes back"
 class WhyDialog(TextDialog[None]):
     """Explains one scheduled time after the other: arrows go to the one before and after, digits type another time."""
 
+    HAS_BUTTONS = False
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("left", "time(-1)", "scheduled time before"),
         bind("right", "time(1)", "scheduled time after"),

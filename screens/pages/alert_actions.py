@@ -30,6 +30,12 @@ class AlertActionsPage(RunActionsPage):
         """The selected alert."""
         raise NotImplementedError
 
+    def refused(self) -> frozenset[str]:
+        """What the alert does not allow, either."""
+        card = self.selected_alert()
+        refused = {"acknowledge": card is None or not card.alert.is_open, "silence": card is None}
+        return super().refused() | {each for each, is_refused in refused.items() if is_refused}
+
     def command_lines(self) -> Sequence[CommandLine]:
         """The commands for the alert, then those for its run and job."""
         card = self.selected_alert()

@@ -7,7 +7,6 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
-from opsconsole.authoring.run import OPEN
 from opsconsole.service.snapshot import AlertCard, AlertPage, FindingKind, Run, Snapshot
 from screens import alert_actions
 from screens.exports import Copied, Table
@@ -20,7 +19,7 @@ from screens.panels.alerts import Segment
 from screens.panels.plan import Gap
 from screens.panels.view import Key, View
 from screens.panels.why import Question
-from screens.widgets import symbols
+from screens.widgets import segments, symbols
 from screens.widgets.lines import Drawing, Piece, line
 from screens.widgets.panel import PLAIN, Panel
 from screens.widgets.symbols import Symbol
@@ -89,7 +88,7 @@ class AlertsScreen(PollingPage[AlertPage | None], AlertActionsPage):
         yield Panel(self._draw_detail, id="detail", focusable=False)
 
     def _draw_head(self, view: View, cells: int, _rows: int) -> Drawing:
-        return Drawing([alerts.header(view, self.segment, cells)])
+        return Drawing([alerts.header(view, self.segment, cells)], spots=alerts.spots(view))
 
     def _draw_list(self, view: View, cells: int, rows: int) -> Drawing:
         errors = self.error_lines()
@@ -143,11 +142,16 @@ class AlertsScreen(PollingPage[AlertPage | None], AlertActionsPage):
         return self._card()
 
     def run_number(self, *, active: bool = False) -> int | None:
-        """The run of the alert under the cursor; with `active`, unless it has ended."""
+        """The run of the alert under the cursor."""
         card = self._card()
-        number = card.alert.run if card is not None else None
-        run = self.view().find_run(number) if number is not None else None
-        return number if not active or (run is not None and run.state in OPEN) else None
+        return card.alert.run if card is not None else None
+
+    def refused(self) -> frozenset[str]:
+        """An acknowledgement or a silence can be ended, too."""
+        card = self._card()
+        is_held = card is not None and (card.acknowledged is not None or card.silence is not None)
+        without = frozenset({"open", "why", "copy"}) if card is None else frozenset[str]()
+        return (super().refused() - ({"resume"} if is_held else set())) | without
 
     def copied(self) -> Copied | None:
         """The number of the alert."""
@@ -181,10 +185,15 @@ class AlertsScreen(PollingPage[AlertPage | None], AlertActionsPage):
 
     def action_segment(self, step: int) -> None:
         """Lists other alerts."""
-        self.segment = SEGMENTS[(SEGMENTS.index(self.segment) + step) % len(SEGMENTS)]
-        self._settle()
+        self._list_segment(SEGMENTS[(SEGMENTS.index(self.segment) + step) % len(SEGMENTS)])
+
+    def move_to(self, row: Key | None) -> None:
+        """Moves the cursor, or lists a segment that was clicked."""
+        if row is not None and row[0] == segments.PANEL:
+            self._list_segment(Segment(row[1]))
+            return
+        super().move_to(row)
         self.reload()
-        self.repaint()
 
     async def action_open(self) -> None:
         """Opens what is behind the alert: the calendar of incomplete windows, a pack's panels, a run."""
@@ -223,6 +232,12 @@ class AlertsScreen(PollingPage[AlertPage | None], AlertActionsPage):
             super().action_resume()
         else:
             self.show_notice(f"alert {card.alert.id} is neither acknowledged nor silenced")
+
+    def _list_segment(self, segment: Segment) -> None:
+        self.segment = segment
+        self._settle()
+        self.reload()
+        self.repaint()
 
     def _settle(self) -> None:
         """Moves the cursor to a row of the list, if there is one."""

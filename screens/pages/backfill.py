@@ -13,7 +13,7 @@ from opsconsole.rules.backfill_status import Backfill, StepView
 from screens.exports import Table
 from screens.host import Host
 from screens.keymap import bind
-from screens.pages.backfill_actions import BackfillActionsPage
+from screens.pages.backfill_actions import KEYS, BackfillActionsPage
 from screens.panels import backfills, tables
 from screens.panels.view import View
 from screens.widgets.lines import Drawing, Piece, line
@@ -56,7 +56,7 @@ class BackfillPage(BackfillActionsPage[BackfillData]):
         """The keys for the backfill."""
         return (
             ("enter", "open"),
-            *self.backfill_keys(),
+            *KEYS,
             ("esc", "back"),
             ("?", "help"),
             ("^p", "find"),

@@ -7,6 +7,14 @@ from typing import ClassVar, Generic
 
 from textual.binding import BindingType
 
+from opsconsole.core.errors import Refused
+from opsconsole.rules.actions import (
+    check_backfill_remainder,
+    check_cancel_backfill,
+    check_pause_backfill,
+    check_resume_backfill,
+)
+from opsconsole.rules.backfill import UNDONE, StepState
 from opsconsole.rules.backfill_status import ACTIVE, Backfill, BackfillState
 from screens import actions, command_lines
 from screens.command_lines import CommandLine
@@ -19,6 +27,8 @@ from screens.widgets import symbols
 from screens.widgets.symbols import Symbol
 
 NEWEST = 100
+KEYS = (("x", "cancel"), ("p", "pause"), ("u", "resume"))
+"""The footer's keys for a backfill."""
 CHOOSE = "choose a backfill with {next_panel} and the arrows first"
 CHOOSE_JOB = "choose a job with {next_panel} and the arrows first"
 
@@ -55,13 +65,11 @@ class BackfillActionsPage(PollingPage[Data], Generic[Data]):
         """Fast while a backfill is active."""
         return FAST_SECONDS if any(each.state in ACTIVE for each in self.backfills) else SLOW_SECONDS
 
-    def backfill_keys(self) -> tuple[tuple[str, str], ...]:
-        """The footer's keys for the backfill under the cursor."""
-        chosen = self.chosen()
-        if chosen is None or chosen.state is BackfillState.RUNNING:
-            return (("x", "cancel"), ("p", "pause"))
-        resume = ("u", "resume")
-        return (("x", "cancel"), resume) if chosen.state in ACTIVE else (resume,)
+    def refused(self) -> frozenset[str]:
+        """What the backfill does not allow, and what needs a job."""
+        targets = {action: self._target(*states) for action, states in STATES.items()}
+        refused = {action for action, target in targets.items() if target is None or _refusal(action, target)}
+        return frozenset(refused | (set() if self.job() is not None else {"why"}))
 
     def copied(self) -> Copied | None:
         """The number of the backfill, otherwise the name of the job."""
@@ -72,7 +80,7 @@ class BackfillActionsPage(PollingPage[Data], Generic[Data]):
 
     def command_lines(self) -> Sequence[CommandLine]:
         """The commands for the backfill and the job."""
-        backfill, job = self.chosen(), self.job()
+        backfill, job = self._target(*ACTIVE), self.job()
         lines = []
         if backfill is not None:
             number = backfill.id
@@ -106,29 +114,54 @@ class BackfillActionsPage(PollingPage[Data], Generic[Data]):
 
     def action_cancel(self) -> None:
         """Cancels the backfill after a question."""
-        backfill = self._backfill_in(*ACTIVE)
+        backfill = self._target_of("cancel")
         if backfill is not None:
             actions.cancel_backfill(self.host, backfill)
 
     def action_pause(self) -> None:
         """Pauses the backfill: no further window starts."""
-        backfill = self._backfill_in(BackfillState.RUNNING)
+        backfill = self._target_of("pause")
         if backfill is not None:
             actions.pause_backfill(self.host, backfill)
 
     def action_resume(self) -> None:
         """Resumes the backfill, failed windows included."""
-        backfill = self._backfill_in(BackfillState.PAUSED)
+        backfill = self._target_of("resume")
         if backfill is not None:
             actions.resume_backfill(self.host, backfill)
 
-    def _backfill_in(self, *states: BackfillState) -> Backfill | None:
-        """The backfill under the cursor, otherwise the only one in one of these states; a notice when there is none."""
-        chosen = self.chosen()
+    def _target_of(self, action: str) -> Backfill | None:
+        """What a key acts on; a notice when that is not clear, or not allowed."""
+        target = self._target(*STATES[action])
+        refusal = self.keyed(CHOOSE) if target is None else _refusal(action, target)
+        if refusal:
+            self.show_notice(refusal, "warn" if target is not None else "")
+        return None if refusal else target
+
+    def _target(self, *states: BackfillState) -> Backfill | None:
+        """The backfill under the cursor, otherwise the only one of the job in one of these states."""
+        chosen, job = self.chosen(), self.job()
         if chosen is not None:
             return chosen
-        candidates = [each for each in self.backfills if each.state in states]
-        if len(candidates) == 1:
-            return candidates[0]
-        self.show_notice(self.keyed(CHOOSE))
-        return None
+        found = [each for each in self.backfills if each.state in states and job in each.jobs]
+        return found[0] if len(found) == 1 else None
+
+
+def _refusal(action: str, backfill: Backfill) -> str:
+    """Why a backfill does not allow an action; empty if it does."""
+    try:
+        CHECKS[action](backfill)
+    except Refused as error:
+        return error.sentence
+    return ""
+
+
+def _check_resume(backfill: Backfill) -> None:
+    check_resume_backfill(backfill)
+    remaining = sum(backfill.counts.get(state, 0) for state in (*UNDONE, StepState.RUNNING))
+    check_backfill_remainder(backfill, remaining, ())
+
+
+STATES = {"cancel": ACTIVE, "pause": (BackfillState.RUNNING,), "resume": (BackfillState.PAUSED,)}
+"""The states of a backfill that each action is about where the cursor is on none."""
+CHECKS = {"cancel": check_cancel_backfill, "pause": check_pause_backfill, "resume": _check_resume}

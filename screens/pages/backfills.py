@@ -16,7 +16,7 @@ from screens.exports import Table
 from screens.host import Host
 from screens.keymap import bind
 from screens.pages.backfill import BackfillPage
-from screens.pages.backfill_actions import NEWEST, BackfillActionsPage
+from screens.pages.backfill_actions import KEYS, NEWEST, BackfillActionsPage
 from screens.pages.calendar import CalendarScreen
 from screens.panels import backfills, calendar, cursor, tables, windows
 from screens.panels.plan import Gap
@@ -67,7 +67,7 @@ class BackfillScreen(BackfillActionsPage[BackfillsData]):
 
     def footer(self) -> tuple[tuple[str, str], ...]:
         """The keys for a backfill while the cursor is on one."""
-        row_keys = self.backfill_keys() if self.chosen() else (("t", "trigger"),)
+        row_keys = KEYS if self.chosen() else (("t", "trigger"), ("w", "why"))
         return (
             ("enter", "open"),
             ("tab", "panel"),

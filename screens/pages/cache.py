@@ -44,6 +44,7 @@ class CacheData(NamedTuple):
 
     days: Sequence[CacheDay]
     clearings: Sequence[Clearing]
+    is_clearing: bool
 
 
 class CacheScreen(PollingPage[CacheData]):
@@ -112,9 +113,9 @@ class CacheScreen(PollingPage[CacheData]):
     # --- loading ------------------------------------------------------------------------------------------------
 
     def load(self) -> CacheData:
-        """The figures of the last days, and the clearings."""
+        """The figures of the last days, the clearings, and whether one is running."""
         service = self.host.service.cache
-        return CacheData(service.days(cache.DAYS), service.clearings(limit=CLEARINGS))
+        return CacheData(service.days(cache.DAYS), service.clearings(limit=CLEARINGS), service.is_clearing())
 
     def loaded(self, data: CacheData) -> None:
         """Keeps them; keys are counted again after a clearing."""
@@ -162,6 +163,11 @@ class CacheScreen(PollingPage[CacheData]):
     def family(self) -> Family | None:
         """The family under the cursor."""
         return next((each for each in self._declared if (cache.PANEL, each.name) == self.cursor), None)
+
+    def refused(self) -> frozenset[str]:
+        """Without a clearing, none can be cancelled."""
+        without = {"cancel"} if self._data is None or not self._data.is_clearing else set[str]()
+        return frozenset(without | ({"open", "copy", "clear"} if not self._declared else set()))
 
     def copied(self) -> Copied | None:
         """The key pattern of the family."""

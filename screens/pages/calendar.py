@@ -18,7 +18,7 @@ from screens.exports import Table
 from screens.host import Host
 from screens.keymap import bind
 from screens.pages.backfill import BackfillPage
-from screens.pages.backfill_actions import NEWEST
+from screens.pages.backfill_actions import KEYS, NEWEST
 from screens.pages.marking import MarkingPage
 from screens.panels import backfills, calendar, cursor, health, plan as plan_panel, tables
 from screens.panels.calendar import Sheet
@@ -93,7 +93,7 @@ class CalendarScreen(MarkingPage[CalendarData]):
         if self.chosen() is not None:
             return (
                 ("enter", "open"),
-                *self.backfill_keys(),
+                *KEYS,
                 ("tab", "calendar"),
                 ("esc", "back"),
                 ("?", "help"),

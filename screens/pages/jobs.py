@@ -20,6 +20,7 @@ from screens.panels import cursor, job_detail, job_status, jobs, tables
 from screens.panels.job_states import worst_first
 from screens.panels.jobs import Segment
 from screens.panels.view import Key, View
+from screens.widgets import segments
 from screens.widgets.lines import Drawing, width
 from screens.widgets.panel import Panel
 
@@ -138,10 +139,15 @@ class JobsScreen(FilterPage, PollingPage["JobPage | None"], RunActionsPage):
 
     def action_segment(self, step: int) -> None:
         """Lists other jobs."""
-        self.segment = SEGMENTS[(SEGMENTS.index(self.segment) + step) % len(SEGMENTS)]
-        self._settle()
+        self._list_segment(SEGMENTS[(SEGMENTS.index(self.segment) + step) % len(SEGMENTS)])
+
+    def move_to(self, row: Key | None) -> None:
+        """Moves the cursor, or lists a segment that was clicked."""
+        if row is not None and row[0] == segments.PANEL:
+            self._list_segment(Segment(row[1]))
+            return
+        super().move_to(row)
         self.reload()
-        self.repaint()
 
     async def action_open(self) -> None:
         """Opens the runs of the job."""
@@ -170,12 +176,13 @@ class JobsScreen(FilterPage, PollingPage["JobPage | None"], RunActionsPage):
 
     def _draw_list(self, view: View, cells: int, rows: int) -> Drawing:
         found, errors = worst_first(view), self.error_lines()
-        listed, room = jobs.listed(found, self.segment, self._query), rows - len(errors) - 1
-        lines, keys, hidden = jobs.rows(view, listed, cells, room, jobs.nothing(view, self.segment, self._query))
+        listed, nothing = jobs.listed(found, self.segment, self._query), jobs.nothing(view, self.segment, self._query)
+        lines, keys, hidden = jobs.rows(view, listed, cells, rows - len(errors) - 1, nothing)
         query = self.filter.line(FILTER_CELLS)
-        title = jobs.title(found, self.segment, cells - width(query) - FRAME_CELLS)
+        room = cells - width(query) - FRAME_CELLS
+        title, spots = jobs.title(found, self.segment, room), jobs.spots(found, room)
         before = [*errors, jobs.columns(cells)]
-        return Drawing([*before, *lines], title, jobs.end(view, query, hidden), [*[None] * len(before), *keys])
+        return Drawing([*before, *lines], title, jobs.end(view, query, hidden), [*[None] * len(before), *keys], spots)
 
     def _draw_details(self, view: View, cells: int, rows: int) -> Drawing:
         status = job_status.of(view, self.job() or "")
@@ -183,6 +190,12 @@ class JobsScreen(FilterPage, PollingPage["JobPage | None"], RunActionsPage):
             return Drawing([])
         lines = job_detail.rows(view, status, self._details(status.card.name), cells, rows)
         return Drawing(lines, job_detail.title(status.card), job_detail.end(status.card))
+
+    def _list_segment(self, segment: Segment) -> None:
+        self.segment = segment
+        self._settle()
+        self.reload()
+        self.repaint()
 
     def _settle(self) -> None:
         """Moves the cursor to a row of the list, if there is one."""

@@ -28,11 +28,12 @@ class Action(NamedTuple):
 
 
 def actions_of(page: Page) -> list[Action]:
-    """The actions of the keys that are active on a page."""
+    """The actions of the keys that are active on a page, and that its row allows."""
     found: dict[str, Action] = {}
+    refused = page.refused()
     for key, active in page.active_bindings.items():
         binding = active.binding
-        if not binding.description or binding.action.startswith(_TEXTUAL_ACTIONS):
+        if not binding.description or binding.action.startswith(_TEXTUAL_ACTIONS) or binding.id in refused:
             continue
         namespace = "app." if active.node is page.app else ""
         action = f"{namespace}{binding.action.removeprefix('app.')}"

@@ -11,15 +11,14 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.geometry import Region
-from textual.screen import Screen
 from textual.widget import Widget
 
-from opsconsole.core.keys import DEFAULTS
 from opsconsole.service.snapshot import Snapshot
 from screens.command_lines import CommandLine
 from screens.exports import Copied, Table
 from screens.host import Host
-from screens.keymap import bind, key_names, readable, rebound_key
+from screens.keymap import bind, default_keys, key_names, rebound_key
+from screens.pages.mouse import MousePage
 from screens.panels import questions
 from screens.panels.top_line import top_line, verdict
 from screens.panels.view import Key, View
@@ -43,10 +42,10 @@ MAXIMISE = "one panel, or all"
 FRESH_SECONDS = 0.9
 CHANGES = ("trigger", "cancel", "retry", "pause", "resume", "acknowledge", "silence", "clear", "schedule")
 """The actions that a viewer may not use, which are also the ids of their keys."""
-HIDDEN_KEYS = frozenset(readable(key) for each in CHANGES for key in DEFAULTS[each])
+HIDDEN_KEYS = default_keys(CHANGES)
 
 
-class Page(Screen[None]):
+class Page(MousePage):
     """A screen with the top line, the verdict, its panels, a notice and its keys.
 
     Its class names are the size of the terminal for styles.tcss: one of those for the width and one for the height.
@@ -108,6 +107,12 @@ class Page(Screen[None]):
         """Its own symbols for the help, each with what it is about; empty where it shows those of runs and batches."""
         return ()
 
+    def refused(self) -> frozenset[str]:
+        """The ids of the actions that the row under the cursor does not allow. Footer, help, palette and `=` leave them
+        out; their keys show why.
+        """
+        return frozenset()
+
     def copied(self) -> Copied | None:
         """What `y` copies: the number, name or text of the row under the cursor."""
         return None
@@ -164,19 +169,6 @@ class Page(Screen[None]):
         cells, rows = panel.size
         if cells > 0 and rows > 0 and self.is_current and panel.is_on_screen:
             panel.show_drawing(self._drawn.drawing(lambda: panel.draw(self.view(), cells, rows)))
-
-    def clicked(self, row: Key) -> None:
-        """Moves the cursor to a row that was clicked."""
-        with contained("the mouse", self.host.show_notice):
-            self.move_to(row)
-
-    def scrolled(self, step: int) -> None:
-        """Moves the cursor, or scrolls."""
-        self.host.call_later(self.run_action, self.wheel_action(step))
-
-    def wheel_action(self, step: int) -> str:
-        """The action of the mouse wheel."""
-        return f"move({step})"
 
     def action_maximise(self) -> None:
         """Gives the whole page to the panel of the cursor, or shows all panels again."""
@@ -274,8 +266,9 @@ class Page(Screen[None]):
         return ends(notice, long if width(notice) + width(long) <= cells else short, cells)
 
     def _usable(self, keys: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-        """The keys as the configuration rebinds them, without those that a viewer may not use."""
-        rebound, hidden = self.host.installation.keys, HIDDEN_KEYS if self.host.service.read_only else ()
+        """The keys as the configuration rebinds them, without those that this operator or this row may not use."""
+        rebound, hidden = self.host.installation.keys, default_keys(self.refused())
+        hidden |= HIDDEN_KEYS if self.host.service.read_only else frozenset()
         ids = frozenset(active.binding.id or "" for active in self.active_bindings.values()) if rebound else frozenset()
         return [(rebound_key(key, rebound, ids), word) for key, word in keys if key not in hidden]
 

@@ -236,9 +236,12 @@ class RunScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
         return run
 
     def run_number(self, *, active: bool = False) -> int | None:
-        """This run; with `active`, unless it has ended."""
-        run = self._run()
-        return None if active and run is not None and run.state not in OPEN else self.number
+        """This run."""
+        return self.number
+
+    def shown_run(self, *, active: bool = False) -> Run | None:
+        """This run, once it is loaded."""
+        return self._run()
 
     def command_lines(self) -> Sequence[CommandLine]:
         """The commands for the run and its job, and for its log and its failed items."""

@@ -14,7 +14,7 @@ from screens.command_lines import CommandLine
 from screens.exports import Copied
 from screens.keymap import bind
 from screens.pages.page import Page
-from screens.panels import pauses, why
+from screens.panels import pauses, questions, why
 from screens.panels.plan import Gap
 from screens.panels.why import Question
 
@@ -48,6 +48,27 @@ class RunActionsPage(Page):
         run = view.active_run(job) if active else view.newest_run(job)
         return run.id if run is not None else None
 
+    def shown_run(self, *, active: bool = False) -> Run | None:
+        """The same run; None for one that is not known here."""
+        number = self.run_number(active=active)
+        return self.view().find_run(number) if number is not None else None
+
+    def refused(self) -> frozenset[str]:
+        """What the job and the run do not allow. A run that is not known here is opened, where the key can be used."""
+        job, run, active, number = self.job(), self.shown_run(), self.shown_run(active=True), self.run_number()
+        card = next((each for each in self.host.snapshot.jobs if each.name == job), None)
+        is_paused = self.pause_key()[0] == "u" or (job is None and self._all_are_paused)
+        refused = {
+            "cancel": active is None or active.state not in OPEN,
+            "retry": number is None or (run is not None and isinstance(questions.retry(run, ""), str)),
+            "trigger": not self.host.snapshot.jobs,
+            "why": job is None and self.cursor is None,
+            "pause": job is None,
+            "resume": not is_paused,
+            "backfill": card is not None and not card.has_calendar,
+        }
+        return frozenset(each for each, is_refused in refused.items() if is_refused)
+
     def copied(self) -> Copied | None:
         """The number of the run, otherwise the name of the job."""
         number, job = self.run_number(), self.job()
@@ -59,9 +80,7 @@ class RunActionsPage(Page):
         """The commands for the job and the run."""
         job, run, active = self.job(), self.run_number(), self.run_number(active=True)
         of_run = [command_lines.show_run(run), command_lines.retry(run)] if run is not None else []
-        found = self.view().find_run(active) if active is not None else None
-        if active is not None and (found is None or found.state in OPEN):
-            of_run.append(command_lines.cancel(active))
+        of_run += [command_lines.cancel(active)] if active is not None else []
         if job is None:
             return of_run
         of_job = [command_lines.trigger(job), command_lines.windows(job)]
@@ -126,12 +145,16 @@ class RunActionsPage(Page):
     def action_resume(self) -> None:
         """Resumes the job; without a job, all jobs if all are paused."""
         job = self.job()
-        if job is None and pauses.of_all(self.host.snapshot.pauses, self.host.now()):
+        if job is None and self._all_are_paused:
             job = pauses.ALL
         if job is None:
             self.show_notice(self.keyed(CHOOSE))
         else:
             actions.resume(self.host, job)
+
+    @property
+    def _all_are_paused(self) -> bool:
+        return pauses.of_all(self.host.snapshot.pauses, self.host.now()) is not None
 
     def pause_key(self) -> tuple[str, str]:
         """The footer's key: resume for a paused job, otherwise pause."""

@@ -29,6 +29,7 @@ from screens.panels import cursor, runs, why
 from screens.panels.runs import Listed
 from screens.panels.view import Key, View
 from screens.panels.why import Question
+from screens.widgets import segments
 from screens.widgets.area import Area
 from screens.widgets.lines import Drawing
 from screens.widgets.panel import PLAIN, Panel
@@ -129,7 +130,8 @@ class RunsScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
     def _draw_head(self, view: View, cells: int, _rows: int) -> Drawing:
         query = self.filter.line(min(FILTER_CELLS, cells // 3), "job, date, by name" if cells > 100 else "filter")
         is_filtered = self.filter.is_open or bool(self.filter.value)
-        return Drawing([runs.header(view, self.segment, query, self._listed, cells, is_filtered=is_filtered)])
+        header = runs.header(view, self.segment, query, self._listed, cells, is_filtered=is_filtered)
+        return Drawing([header], spots=runs.spots())
 
     def _draw_list(self, view: View, cells: int, rows: int) -> Drawing:
         errors = self.error_lines()
@@ -228,8 +230,7 @@ class RunsScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
 
     def action_segment(self, step: int) -> None:
         """Lists other runs."""
-        self.segment = SEGMENTS[(SEGMENTS.index(self.segment) + step) % len(SEGMENTS)]
-        self._restart()
+        self._list_segment(SEGMENTS[(SEGMENTS.index(self.segment) + step) % len(SEGMENTS)])
 
     def action_newest(self) -> None:
         """Goes to the newest run."""
@@ -240,7 +241,10 @@ class RunsScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
             self._restart()
 
     def move_to(self, row: Key | None) -> None:
-        """Moves the cursor."""
+        """Moves the cursor, or lists a segment that was clicked."""
+        if row is not None and row[0] == segments.PANEL:
+            self._list_segment(Segment(row[1]))
+            return
         super().move_to(row)
         self.reload()
 
@@ -283,9 +287,16 @@ class RunsScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
         return why.of_run(self.view(), run) if run is not None else None
 
     def run_number(self, *, active: bool = False) -> int | None:
-        """The run under the cursor; with `active`, only one that can be cancelled."""
-        run = self._run()
-        return run.id if run is not None and (not active or run.state in OPEN) else None
+        """The run under the cursor."""
+        return self._number()
+
+    def shown_run(self, *, active: bool = False) -> Run | None:
+        """The run under the cursor."""
+        return self._run()
+
+    def refused(self) -> frozenset[str]:
+        """Nothing can be done without a run."""
+        return super().refused() | (frozenset({"open", "why", "copy"}) if self._run() is None else frozenset())
 
     def command_lines(self) -> Sequence[CommandLine]:
         """The command that lists the same, and those for the run."""
@@ -296,6 +307,10 @@ class RunsScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
         """The runs that match, at most 10,000."""
         request = self._request()
         return runs.table(self.host.service.history.find(request.typed, request.segment, limit=MAX_EXPORTED).runs)
+
+    def _list_segment(self, segment: Segment) -> None:
+        self.segment = segment
+        self._restart()
 
     def _restart(self) -> None:
         self._blocks.reset()

@@ -14,10 +14,11 @@ from opsconsole.service.snapshot import AlertCard, Silence, Snapshot, Work
 from screens import command_lines
 from screens.panels.questions import NO, Question
 from screens.panels.view import Block, Fitted, Key, View, empty, fitted, stale
-from screens.widgets import symbols
-from screens.widgets.lines import Line, Piece, ends, fill, left, line, text
+from screens.widgets import segments, symbols
+from screens.widgets.lines import Line, Piece, Spot, ends, fill, left, line, text, width
 
 PANEL = "alerts"
+HEAD = Piece(" "), Piece("Alerts", "title"), Piece("  ")
 WIDE = 110
 """From this width on, the column with who acknowledged an alert has room for a note."""
 WHO_CELLS, WIDE_WHO_CELLS = 25, 48
@@ -79,12 +80,17 @@ def of_finding(snapshot: Snapshot, finding_key: tuple[FindingKind, str]) -> Aler
 
 def header(view: View, segment: Segment, cells: int) -> Line:
     """The segments with their counts, of which the chosen one stands out; and since when they are stale."""
-    cards = view.snapshot.alerts
-    pieces = [Piece(" "), Piece("Alerts", "title"), Piece("  ")]
-    for each in Segment:
-        words = f"{each} {count(cards, each)}"
-        pieces += [Piece(f"[{words}]", "chosen") if each is segment else Piece(f" {words} ", "quiet"), Piece(" ")]
-    return ends(tuple(pieces), line("  ", *stale(view), " "), cells)
+    pieces = *HEAD, *segments.pieces(_words(view.snapshot.alerts), segment)
+    return ends(pieces, line("  ", *stale(view), " "), cells)
+
+
+def spots(view: View) -> list[Spot]:
+    """Where the segments of the header are."""
+    return segments.spots(_words(view.snapshot.alerts), 0, width(HEAD))
+
+
+def _words(cards: Sequence[AlertCard]) -> dict[str, str]:
+    return {each.value: f"{each} {count(cards, each)}" for each in Segment}
 
 
 def title(cells: int) -> Line:

@@ -11,8 +11,8 @@ from screens.panels import pauses
 from screens.panels.job_states import JobState, Rank
 from screens.panels.remembered import remembered
 from screens.panels.view import NO_JOBS, Block, Key, View, empty, fit, hint, stale
-from screens.widgets import symbols
-from screens.widgets.lines import EMPTY, Line, Piece, fill, left, line, right, text, width
+from screens.widgets import segments, symbols
+from screens.widgets.lines import EMPTY, Line, Piece, Spot, fill, left, line, right, text, width
 from screens.widgets.names import shortened
 
 COMPACT, WIDE, WIDEST = 76, 100, 140
@@ -20,6 +20,9 @@ COMPACT, WIDE, WIDEST = 76, 100, 140
 STATE_CELLS, NEXT_CELLS, LAST_CELLS, USUAL_CELLS, RATE_CELLS = 12, 17, 8, 8, 7
 WORDS_CELLS, ZONE_CELLS = 26, 14
 NAME_CELLS, LONGEST_NAME = 24, 44
+
+
+HEAD = Piece("Jobs", "title"), Piece(" ")
 
 
 class Segment(StrEnum):
@@ -59,9 +62,21 @@ def is_in(state: JobState, segment: Segment) -> bool:
 
 def title(found: Sequence[JobState], segment: Segment, cells: int) -> Line:
     """The segments with their counts, of which the chosen one stands out; without the counts where they do not fit."""
-    counts = _counts(found)
-    whole = _segments([f"{each} {count:,}" for each, count in zip(Segment, counts, strict=True)], segment)
-    return whole if width(whole) <= cells else _segments([str(each) for each in Segment], segment)
+    return (*HEAD, *segments.pieces(_words(found, cells), segment, ""))
+
+
+def spots(found: Sequence[JobState], cells: int) -> list[Spot]:
+    """Where the segments of the title are, which starts with the third cell of the border."""
+    return segments.spots(_words(found, cells), -1, 2 + width(HEAD), "")
+
+
+def _words(found: Sequence[JobState], cells: int) -> dict[str, str]:
+    whole = {each.value: f"{each} {count:,}" for each, count in zip(Segment, _counts(found), strict=True)}
+    return (
+        whole
+        if width((*HEAD, *segments.pieces(whole, "", ""))) <= cells
+        else {each.value: each.value for each in Segment}
+    )
 
 
 @remembered
@@ -144,13 +159,6 @@ def _row(view: View, state: JobState, name: str, cells: int) -> Line:
         zone = f" ({card.tz})" if card.cron is not None else ""
         parts += [Piece("  "), text(f"{card.words}{zone}", "quiet", 120)]
     return fill((*start, *parts), cells)
-
-
-def _segments(words: list[str], chosen: Segment) -> Line:
-    pieces = [Piece("Jobs", "title"), Piece(" ")]
-    for each, word in zip(Segment, words, strict=True):
-        pieces.append(Piece(f"[{word}]", "chosen") if each is chosen else Piece(f" {word} ", "quiet"))
-    return tuple(pieces)
 
 
 def _next(view: View, state: JobState) -> Line:

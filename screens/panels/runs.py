@@ -14,8 +14,8 @@ from opsconsole.rules.run_search import Segment
 from screens.exports import Cell, Table
 from screens.panels.running import no_run, share
 from screens.panels.view import Key, View, stale
-from screens.widgets import symbols
-from screens.widgets.lines import Line, Piece, cut, ends, fill, left, line, right, width, wrapped
+from screens.widgets import segments, symbols
+from screens.widgets.lines import Line, Piece, Spot, cut, ends, fill, left, line, right, width, wrapped
 from screens.widgets.names import shortened
 
 PANEL = "runs"
@@ -24,6 +24,11 @@ NARROW, WIDE, WIDEST = 78, 118, 150
 """From these widths on there is room for longer windows; for who requested a run, and when it started; for why."""
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
+
+
+HEAD = Piece(" "), Piece("Runs", "title"), Piece(" ")
+SEGMENTS = {each.value: each.value for each in Segment}
+"""The segments with their words."""
 
 
 class Columns(NamedTuple):
@@ -71,12 +76,15 @@ def header(view: View, segment: Segment, query: Line, listed: Listed, cells: int
     """The segments, of which the chosen one stands out, the filter, and where the cursor is in the list. The hint of an
     unused filter is left out where it does not fit.
     """
-    pieces = [Piece(" "), Piece("Runs", "title"), Piece(" ")]
-    for each in Segment:
-        pieces += [Piece(f"[{each}]", "chosen") if each is segment else Piece(f" {each} ", "quiet"), Piece(" ")]
+    pieces = [*HEAD, *segments.pieces(SEGMENTS, segment)]
     end = line("  ", *(stale(view) or line(Piece(position(view, listed), "quiet"))), " ")
     start = (*pieces, Piece(" "), *query)
     return ends(start if width(start) + width(end) <= cells or is_filtered else tuple(pieces), end, cells)
+
+
+def spots() -> list[Spot]:
+    """Where the segments of the header are."""
+    return segments.spots(SEGMENTS, 0, width(HEAD))
 
 
 def position(view: View, listed: Listed) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
@@ -14,6 +15,8 @@ _VARIATION = re.compile("[\ufe00-\ufe0f]")
 """Variation selectors: terminals disagree about the width of the character before one."""
 
 SPARKS = "▁▂▃▄▅▆▇█"
+KEY = "key"
+"""The style of the names of keys."""
 
 
 class Piece(NamedTuple):
@@ -29,15 +32,25 @@ Row = tuple[str, str]
 """A row that the cursor can be on: its panel, and its subject (a run's number, a job's name, ...)."""
 
 
+class Spot(NamedTuple):
+    """Cells of the line `y` that the mouse presses apart from the rest, from `x` to before `end`; the border is -1."""
+
+    y: int
+    x: int
+    end: int
+    row: Row
+
+
 class Drawing(NamedTuple):
     """What a panel shows: its lines, and `title` and `end` in its border. `rows` are the rows of the first lines, for
-    the mouse; None where a line belongs to no row.
+    the mouse; None where a line belongs to no row. `spots` come first.
     """
 
     lines: Sequence[Line]
     title: Line = EMPTY
     end: Line = EMPTY
     rows: Sequence[Row | None] = ()
+    spots: Sequence[Spot] = ()
 
 
 def text(value: object, style: str = "", limit: int = 500) -> Piece:
@@ -53,6 +66,20 @@ def line(*parts: Piece | str) -> Line:
 def width(pieces: Iterable[Piece]) -> int:
     """How many cells a line takes."""
     return sum(cell_len(piece.text) for piece in pieces)
+
+
+def key_at(pieces: Line, x: int) -> str:
+    """The key that is drawn at a cell, or in front of the word there; empty elsewhere."""
+    end, key = 0, ""
+    for before, piece in pairwise((Piece(""), *pieces)):
+        if piece.style == KEY:
+            key = piece.text.strip()
+        elif before.style != KEY:
+            key = ""
+        end += cell_len(piece.text)
+        if x < end:
+            return key
+    return ""
 
 
 def cut(value: str, cells: int) -> str:

@@ -9,7 +9,7 @@ from textual import events
 from textual.geometry import Region, Size
 from textual.strip import Strip
 
-from screens.widgets.lines import EMPTY, Drawing, Line, Piece, Row, crop, width
+from screens.widgets.lines import EMPTY, Drawing, Line, Piece, Row, crop, key_at, width
 from screens.widgets.paint import Lines, changes
 
 View = TypeVar("View")
@@ -27,6 +27,9 @@ class PanelOwner(Protocol[View]):
 
     def clicked(self, row: Row, /) -> None:
         """Called when the mouse has selected a row."""
+
+    def pressed(self, key: str, /) -> None:
+        """Called when the mouse was pressed on a key, as it is drawn."""
 
     def scrolled(self, step: int, /) -> None:
         """Called when the wheel was turned by one row."""
@@ -131,14 +134,12 @@ class Panel(Lines, Generic[View]):
         self._repaint_title()
 
     def on_click(self, event: events.Click) -> None:
-        """Selects the row."""
+        """Selects the row, or presses the key."""
         x, y = event.x - self.content_offset.x, event.y - self.content_offset.y
-        if self._row_at is not None:
-            row = self._row_at(x, y, self.size.width)
-        else:
-            row = self._rows[y] if 0 <= y < len(self._rows) else None
-        if row is not None:
+        if (row := self._row_under(x, y)) is not None:
             self._owner.clicked(row)
+        elif 0 <= y < len(self.lines) and (key := key_at(self.lines[y], x)):
+            self._owner.pressed(key)
 
     def on_mouse_scroll_up(self) -> None:
         """Moves one row up."""
@@ -147,6 +148,14 @@ class Panel(Lines, Generic[View]):
     def on_mouse_scroll_down(self) -> None:
         """Moves one row down."""
         self._owner.scrolled(1)
+
+    def _row_under(self, x: int, y: int) -> Row | None:
+        spot = next((each for each in self._top.spots if each.y == y and each.x <= x < each.end), None)
+        if spot is not None:
+            return spot.row
+        if self._row_at is not None:
+            return self._row_at(x, y, self.size.width)
+        return self._rows[y] if 0 <= y < len(self._rows) else None
 
     def _repaint_title(self) -> None:
         title, _ = _top_pieces(self._top, self.outer_size.width - 2 * self._inset)

@@ -68,6 +68,7 @@ class FakeService:
         self.surveys: Sequence[UsageSurvey] = past_cache.SURVEYS
         self.cache_days: Sequence[CacheDay] = past_cache.DAYS
         self.past_clearings: Sequence[Clearing] = past_cache.CLEARINGS
+        self.clearing = True
         self.keys_found: Sequence[KeysFound] = past_cache.FOUND
         self.values: Mapping[str, KeyValue] = past_cache.VALUES
         self.audit_entries: Sequence[AuditEntry] = past_cache.ENTRIES
@@ -182,6 +183,9 @@ class FakeService:
 
     def clearings(self, *, limit: int) -> list[Clearing]:
         return list(self.past_clearings[:limit])
+
+    def is_clearing(self) -> bool:
+        return self.clearing
 
     def clear_cache(self, selected: ClearFilter, /, *, counted: int | None = None) -> int:
         self.record("clear", selected, counted)

@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 
 from opsconsole.core.errors import Unavailable
 from opsconsole.rules.backfill import StepState
-from opsconsole.rules.backfill_status import BackfillStop, BackfillStopReason
+from opsconsole.rules.backfill_status import BackfillState, BackfillStop, BackfillStopReason
 from opsconsole.service.snapshot import Snapshot
 from screens.app import ConsoleApp
 from screens.dialogs.trigger import TriggerDialog
@@ -21,6 +21,7 @@ from screens.pages.backfill import BackfillPage
 from screens.pages.backfills import BackfillScreen
 from screens.pages.calendar import CalendarScreen
 from screens.pages.dashboard import Dashboard
+from screens.pages.keys import commands_of
 from screens.pages.run import RunScreen
 from screens.service import Service
 from screens.widgets.paint import Lines
@@ -144,8 +145,9 @@ def test_the_backfill_page_explains_that_no_job_has_windows() -> None:
 def test_a_backfill_can_be_cancelled_paused_and_resumed_from_every_page(
     where: Sequence[str], keys: Sequence[str], verb: str
 ) -> None:
-    service = service_with(past.ACTIVE_BACKFILL, *past.PAST_BACKFILLS)
-    service.plan = past.ACTIVE_BACKFILL
+    state = BackfillState.PAUSED if verb == "resume_backfill" else BackfillState.RUNNING
+    service = service_with(replace(past.ACTIVE_BACKFILL, state=state), *past.PAST_BACKFILLS)
+    service.plan = service.past_backfills[0]
     service.result = fakes.Done("resume", sentence="so it is")
 
     async def scenario(console: Console) -> None:
@@ -174,6 +176,31 @@ def test_the_only_active_backfill_is_cancelled_without_choosing_it() -> None:
         assert service.calls_of("cancel_backfill") == []
 
     run_console(scenario, service=service)
+
+
+def test_only_what_a_backfill_allows_is_offered() -> None:
+    paused = replace(past.ACTIVE_BACKFILL, state=BackfillState.PAUSED)
+    failed, done = past.a_backfill(10, counts={StepState.FAILED: 1}), past.a_backfill(9)
+    offers = {0: "x cancel  u resume", 1: "u resume", 2: "tab panel  esc back"}
+
+    async def scenario(console: Console) -> None:
+        await console.press("4", "tab")
+        await console.until(lambda: "▸ ‖ 12" in console.text or "▸ ◫ 12" in console.text)
+        for row, offered in offers.items():
+            footer = console.text.splitlines()[-1]
+            assert offered in footer, footer
+            assert "p pause" not in footer
+            page = console.app.front_page
+            assert page is not None
+            names = {command.name for command in commands_of(page)}
+            assert ("cancel the backfill" in names, "resume the backfill" in names) == (row == 0, row < 2)
+            await console.press("equals_sign")
+            assert ("backfill cancel" in console.text, "backfill resume" in console.text) == (row == 0, row < 2)
+            await console.press("escape", "down")
+        await console.press("u")
+        assert console.notice == "backfill 9 has no windows left"
+
+    run_console(scenario, service=service_with(paused, failed, done), size=(120, 40))
 
 
 def test_without_an_active_backfill_one_has_to_be_chosen() -> None:

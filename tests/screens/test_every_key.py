@@ -144,6 +144,7 @@ def with_a_running_run() -> Snapshot:
 def service() -> fakes.FakeService:
     """A service in which every page has rows."""
     fake = backfill_pages.service_with(past.ACTIVE_BACKFILL, *past.PAST_BACKFILLS)
+    fake.plan = past.ACTIVE_BACKFILL
     fake.pages = {number: replace(samples.PAGE, progress=samples.running(number)) for number in range(4000, 5000)}
     return fake
 
@@ -167,13 +168,13 @@ def test_every_key_of_a_page_has_help_an_entry_in_the_palette_and_a_command_line
     async def scenario(console: Console) -> None:
         page = await page_of(console, name)
         keys = bindings_of(page)
-        entries = {command.name for command in commands_of(page)}
-        equal = {line.action for line in command_lines.PAGES}
+        equal, entries = {line.action for line in command_lines.PAGES}, set[str]()
         for key in (*["down"] * ROWS, "tab", "down"):
             equal |= {line.action for line in page.command_lines()}
+            entries |= {command.name for command in commands_of(page)}
             await console.press(key)
         for action, description in keys.items():
-            listed = action in NOT_IN_PALETTE or description in entries
+            listed = action in NOT_IN_PALETTE or description in entries or action in page.refused()
             assert listed, f"{action} of {name} is not in the palette, and NOT_IN_PALETTE has no reason"
             assert action in NO_COMMAND or action in equal, f"{action} of {name} has no command line, and no reason"
 
