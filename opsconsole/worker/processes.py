@@ -25,14 +25,16 @@ from opsconsole.worker.descendants import end_abandoned
 from opsconsole.worker.executor import AttachedWorker, Feed, Results, Stopped
 from opsconsole.worker.handle import CHUNK_BYTES, NotAnAnswer, Worker, lost
 from opsconsole.worker.lease_deadline import LeaseDeadline
-from opsconsole.worker.messages import Counted, Counting, Result, Work
+from opsconsole.worker.messages import Counted, Counting, PlanningResult, Result, Work
 from opsconsole.worker.output import limit_output
 
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.05
-GATHER_SECONDS, NEXT_SECONDS = 0.05, 0.01
+GATHER_SECONDS, NEXT_SECONDS = 0.05, 0.025
 """How long results of small batches are gathered, and how soon the next one has to follow."""
+MOST_PAGES = 4
+"""How many pages of keys are gathered, so that memory does not grow with a population."""
 OPEN_SECONDS = 15.0
 """How long to wait for the first workers."""
 MAX_FAILED_STARTS = 3
@@ -209,13 +211,18 @@ class Processes:
         """Waits for a result, and gathers those of small batches that follow at once: they are recorded together."""
         results = self._collect(TICK_SECONDS)
         end = time.monotonic() + GATHER_SECONDS
-        # Idle workers get their next work before the results are recorded.
-        while self._hand_out(feed) and results and time.monotonic() < end:
+        # Idle workers get their next work before the results are recorded; pages of keys only wait while none is idle.
+        while (self._hand_out(feed) or self._has_room(results)) and results and time.monotonic() < end:
             more = self._collect(NEXT_SECONDS)
             if not more:
                 break
             results += more
         return results
+
+    def _has_room(self, results: Sequence[Result]) -> bool:
+        """Whether more results may be gathered, although no worker could be given work."""
+        pages = sum(isinstance(result, PlanningResult) for result in results)
+        return 0 < pages < MOST_PAGES and not any(worker.idle for worker in self._workers)
 
     def _hand_out(self, feed: Feed) -> bool:
         """Gives idle workers their next work; whether one got some."""
