@@ -26,16 +26,16 @@ def close_sessions(ctx: Context, sessions: Items) -> None:
     """Closes those of the batch that are still active, with one event each."""
     # As an argument: otherwise SQLite reads all abandoned sessions for each batch, through the index on the status.
     still_abandoned = func.coalesce(is_abandoned(ctx.as_of), false())
+    c = quiz_sessions.c
     with ctx.writing() as db:
-        closed = db.execute(
+        closing = (
             update(quiz_sessions)
-            .where(sessions.among(quiz_sessions.c.id), still_abandoned)
+            .where(sessions.among(c.id), still_abandoned)
             .values(status="expired", completed_at=ctx.as_of)
-            .returning(quiz_sessions.c.id, quiz_sessions.c.user_id)
-        ).all()
-        for session in closed:
-            ctx.emit("QuizAbandoned", session.id, {"session_id": session.id, "user_id": session.user_id})
-    ctx.count("closed", len(closed))
+            .returning(c.id.label("key"), c.id.label("session_id"), c.user_id)
+        )
+        closed, _ = ctx.emit_for_rows(db, "QuizAbandoned", closing)
+    ctx.count("closed", closed)
 
 
 session_cleanup = Job(

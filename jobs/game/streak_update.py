@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, case, literal, or_, select, update
+from sqlalchemy import Connection, Select, and_, case, literal, or_, select, update
 
 from jobs.common import sorted_by
 from jobs.game.tables import player_progress
@@ -46,32 +46,66 @@ def players_at_risk(scope: Scope) -> Select[tuple[str]]:
 
 def protect_or_end(ctx: Context, players: Items) -> None:
     """Uses a protection of each player who has one, and ends the streaks of the others."""
-    day = midnight_before(ctx.as_of).date()
+    check = _check_on_sqlite if ctx.is_sqlite else _check
     with ctx.writing() as db:
-        # Locked: a player who plays meanwhile must not get an event for a streak that continues.
-        at_risk = db.execute(
-            select(c.user_id, c.current_streak, protections_held.label("protections"))
-            .where(players.among(c.user_id), streak_at_risk(ctx.as_of))
-            .order_by(c.user_id)
-            .with_for_update()
-        ).all()
-        if not at_risk:
-            return
-        db.execute(
-            update(player_progress)
-            .where(ctx.among(c.user_id, [player.user_id for player in at_risk]))
-            .values(
-                current_streak=case((protections_held > 0, c.current_streak), else_=0),
-                protections_remaining=case((protections_held > 0, protections_held - 1), else_=0),
-                streak_checked_on=day,
-            )
+        checked, broken = check(ctx, db, players)
+    if checked:
+        ctx.count("broken", broken)
+        ctx.count("protected", checked - broken)
+
+
+def _check(ctx: Context, db: Connection, players: Items) -> tuple[int, int]:
+    """Checks the players in one statement; returns how many, and how many streaks ended."""
+    # Locked first: the event has the length that the streak had, also if another program changes it meanwhile.
+    before = _at_risk(ctx, players).with_for_update().cte("before").c
+    is_protected = before.protections > 0
+    checking = (
+        update(player_progress)
+        # Among the players once more: otherwise PostgreSQL could read the rows of all.
+        .where(c.user_id == before.user_id, players.among(c.user_id))
+        .values(_after(is_protected, before.current_streak, before.protections, _day(ctx)))
+        .returning(
+            case((~is_protected, c.user_id.concat(f":{_day(ctx)}"))).label("key"),
+            c.user_id,
+            before.current_streak.label("length"),
         )
-        broken = [player for player in at_risk if not player.protections]
-        for player in broken:
-            payload = {"user_id": player.user_id, "length": player.current_streak}
-            ctx.emit("StreakBroken", f"{player.user_id}:{day.isoformat()}", payload)
-    ctx.count("broken", len(broken))
-    ctx.count("protected", len(at_risk) - len(broken))
+    )
+    return ctx.emit_for_rows(db, "StreakBroken", checking)
+
+
+def _check_on_sqlite(ctx: Context, db: Connection, players: Items) -> tuple[int, int]:
+    """The same where RETURNING has no values of before."""
+    at_risk = db.execute(_at_risk(ctx, players)).all()
+    if not at_risk:
+        return 0, 0
+    db.execute(
+        update(player_progress)
+        .where(ctx.among(c.user_id, [player.user_id for player in at_risk]))
+        .values(_after(protections_held > 0, c.current_streak, protections_held, _day(ctx)))
+    )
+    broken = [player for player in at_risk if not player.protections]
+    for player in broken:
+        payload = {"user_id": player.user_id, "length": player.current_streak}
+        ctx.emit("StreakBroken", f"{player.user_id}:{_day(ctx)}", payload)
+    return len(at_risk), len(broken)
+
+
+def _day(ctx: Context) -> date:
+    return midnight_before(ctx.as_of).date()
+
+
+def _at_risk(ctx: Context, players: Items) -> Select[tuple[str, int, int]]:
+    columns = (c.user_id, c.current_streak, protections_held.label("protections"))
+    return select(*columns).where(players.among(c.user_id), streak_at_risk(ctx.as_of)).order_by(c.user_id)
+
+
+def _after(is_protected: Any, streak: Any, protections: Any, day: date) -> dict[str, Any]:
+    """The values after the check, from those before."""
+    return {
+        "current_streak": case((is_protected, streak), else_=0),
+        "protections_remaining": case((is_protected, protections - 1), else_=0),
+        "streak_checked_on": day,
+    }
 
 
 streak_update = Job(

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import ARRAY, Select, Text, any_, bindparam, cast, func, select
+from sqlalchemy import Select, any_, bindparam, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring import metrics, outbox
@@ -19,6 +19,7 @@ from opsconsole.authoring.failures import failure
 from opsconsole.authoring.scope import Scope
 from opsconsole.core import clock
 from opsconsole.core.bounds import json_problem, key_problem, name_problem, number_problem, shown
+from opsconsole.core.column_types import TextArray
 from opsconsole.core.database import Connection, Database
 from opsconsole.core.database_errors import ErrorKind, error_kind, reason
 from opsconsole.core.errors import BadValue, Unavailable
@@ -77,7 +78,7 @@ def among(column: Any, keys: list[str], *, sqlite: bool) -> Any:
     if sqlite:
         listed = func.json_each(msgspec.json.encode(keys).decode()).table_valued("value")
         return column.in_(select(listed.c.value))
-    return column == any_(cast(bindparam(None, keys, type_=ARRAY(Text)), ARRAY(Text)))
+    return column == any_(bindparam(None, keys, type_=TextArray))
 
 
 class Resources:
@@ -189,6 +190,11 @@ class Context:
         finally:
             self._in_write = False
 
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the data database is SQLite, not PostgreSQL."""
+        return self._tools.data.is_sqlite
+
     def check_lease(self) -> None:
         """Stops here if another process may be working on this run by now. Call it right before what cannot be undone,
         such as a call that is paid for; `writing()` does so before it commits.
@@ -211,14 +217,30 @@ class Context:
         least once after it. An event with the name and key of an earlier one is ignored. The payload is a JSON object.
         Raises RuntimeError outside `writing()`.
         """
-        if not self._in_write:
-            raise RuntimeError("emit() outside writing(): an event belongs to the transaction of its change")
-        _check("the name of an event", name_problem(event))
+        self._check_event(event)
         _check("the key of an event", key_problem(key))
         if not isinstance(payload, Mapping):
             raise BadValue(f"the payload of an event must be a dict, not {type(payload).__name__}")
         _check("the payload of an event", json_problem(dict(payload)))
         self._emitted.append(outbox.Event(event, key, payload))
+
+    def emit_for_rows(self, db: Connection, event: str, changes: Any) -> tuple[int, int]:
+        """Executes a statement with RETURNING, in the enclosing `writing()`, and emits an event for each row that it
+        returns: the first column is the event's key, NULL for no event, the others by their names are its payload.
+        Returns the number of rows and of events. On PostgreSQL the rows do not leave the server.
+        """
+        self._check_event(event)
+        if db.dialect.name != "sqlite":
+            return outbox.append_for_rows(db, event, changes, self.now)
+        rows = db.execute(changes).mappings().all()
+        emitted = 0
+        for row in rows:
+            payload = dict(row)
+            key = payload.pop(next(iter(row)))
+            if key is not None:
+                self.emit(event, key, payload)
+                emitted += 1
+        return len(rows), emitted
 
     def forget(self, source: str, **parts: Iterable[str]) -> int:
         """Removes cached values that were made from `source`, for all combinations of these parts (`user=...`,
@@ -250,6 +272,11 @@ class Context:
         """Adds a line to the run's log; at most one for each item of the try, and twenty more."""
         if len(self.outcome.log) < self._log_lines:
             self.outcome.log.append(safe(line))
+
+    def _check_event(self, event: str) -> None:
+        if not self._in_write:
+            raise RuntimeError("emit() outside writing(): an event belongs to the transaction of its change")
+        _check("the name of an event", name_problem(event))
 
     def _check_item(self, item: object, method: str) -> None:
         if not isinstance(item, str) or item not in self._keys:

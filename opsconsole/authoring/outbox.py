@@ -18,12 +18,15 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
     func,
+    literal,
+    literal_column,
     select,
     text,
+    true,
 )
 
 from opsconsole.core.column_types import Json, UtcTime, key_type
-from opsconsole.core.database import Connection
+from opsconsole.core.database import Connection, inserting
 from opsconsole.core.indexes import partial_index
 
 metadata = MetaData(
@@ -83,6 +86,33 @@ def append(db: Connection, emitted: Sequence[Event], at: datetime) -> None:
     rows = [msgspec.json.encode({"name": e.name, "key": e.key, "payload": e.payload}) for e in emitted]
     for some in _chunks(rows):
         db.execute(_INSERT_ROWS, {"rows": f"[{b','.join(some).decode()}]", "at": at})
+
+
+def append_for_rows(db: Connection, name: str, changes: Any, at: datetime) -> tuple[int, int]:
+    """Executes a statement of PostgreSQL with RETURNING and writes an event for each row that it returns: the first
+    column is its key, NULL for no event, the others are its payload. Returns the number of rows and of events.
+    """
+    changed = changes.cte("changed")
+    key, *parts = changed.c
+    counts = select(func.count().label("changed"), func.count(key).label("emitted")).select_from(changed).subquery()
+    # All rows are changed when the lock is taken: other writers of events wait for the INSERT alone.
+    locked = select(func.pg_advisory_xact_lock(_EVENT_LOCK), counts).cte("locked").prefix_with("MATERIALIZED")
+    source = select(literal(name), key, _document(parts), literal(at, UtcTime)).join_from(changed, locked, true())
+    statement = inserting(db, events).from_select(
+        ["name", "key", "payload", "occurred_at"], source.where(key.is_not(None)), include_defaults=False
+    )
+    emitted = statement.on_conflict_do_nothing().cte("emitted")
+    row = db.execute(select(locked.c.changed, locked.c.emitted).add_cte(emitted)).one()
+    return row.changed, row.emitted
+
+
+def _document(columns: Sequence[Any]) -> Any:
+    """A JSON object with the values of these columns, as `append` would write it."""
+    parts: list[Any] = []
+    for n, column in enumerate(columns):
+        parts += [f"{',' if n else '{'}{msgspec.json.encode(str(column.name)).decode()}:"]
+        parts += [func.coalesce(func.to_json(column), literal_column("'null'::json"))]
+    return func.concat(*parts, "}").op("::")(literal_column("json"))
 
 
 def _chunks(rows: Sequence[bytes]) -> Iterator[Sequence[bytes]]:

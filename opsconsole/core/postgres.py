@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 import psycopg
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
-from psycopg.types.string import StrDumperUnknown
+from psycopg.types.string import StrDumper, StrDumperUnknown
 from sqlalchemy import PoolProxiedConnection
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
@@ -220,6 +220,26 @@ class Dialect(PGDialect_psycopg):
 registry.register("postgresql.opsconsole", __name__, Dialect.__name__)
 
 
+class TextArrayLiteral(str):
+    """Texts as PostgreSQL writes an array of them."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> TextArrayLiteral:
+        """The literal of these texts."""
+        joined = "".join(texts)
+        if '"' in joined or "\\" in joined:
+            texts = [text.replace("\\", "\\\\").replace('"', '\\"') for text in texts]
+        return cls('{"' + '","'.join(texts) + '"}' if texts else "{}")
+
+
+class TextArrayDumper(StrDumper):
+    """Sends such a literal as an array, so that it is a constant for the planner."""
+
+    oid = psycopg.postgres.types["text"].array_oid
+
+
 class StoredText(StrDumperUnknown):
     """A text of which every character can be stored: lone surrogates and NUL become escapes of JSON."""
 
@@ -278,6 +298,7 @@ def open_session(parameters: Mapping[str, Any], waits: Waits, *, limit: float | 
             dumper = StoredText if is_complete else AsciiText
             session.adapters.register_dumper(str, dumper)
             session.text_codec = dumper.codec
+        session.adapters.register_dumper(TextArrayLiteral, TextArrayDumper)
         session.autocommit = True
         session.execute(_SETTINGS)
     except BaseException:

@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import Column, Integer, MetaData, String, Table, insert, select, text, update
 from sqlalchemy.exc import SQLAlchemyError, StatementError
 
+from opsconsole.authoring.context import among
 from opsconsole.core.column_types import Json, UtcTime, key_type
 from opsconsole.core.database import Database
 from opsconsole.core.database_errors import ErrorKind, error_kind, reason
@@ -245,3 +246,14 @@ def test_other_errors_are_errors_of_the_statement() -> None:
     assert error_kind(ValueError("x")) is ErrorKind.STATEMENT
     assert reason(ValueError("two\nlines\x1b")) == "two"
     assert reason(ValueError()) == "ValueError"
+
+
+def test_any_key_is_found_among_many(data: Database) -> None:
+    keys = ["b", 'c"d', "e\\f", "g,h", "{i}", "", "NULL", " j ", "k\n\u0939"]
+    with data.writing() as db:
+        db.execute(insert(notes), [{"id": key, "n": 1} for key in keys])
+
+    with data.reading() as db:
+        for some in (keys, keys[:1], []):
+            found = db.execute(select(notes.c.id).where(among(notes.c.id, some, sqlite=data.is_sqlite))).scalars()
+            assert sorted(found) == sorted(some)
