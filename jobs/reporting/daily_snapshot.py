@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, exists, func, select
 
+from jobs.reporting import day_statements
 from jobs.reporting.balances import day_figures, first_pocket
 from jobs.reporting.daily_report import reports_of
 from jobs.reporting.staleness import has_late_transactions, rows_to_write, upsert
@@ -34,7 +35,15 @@ def stale_users(scope: Scope) -> Select[tuple[str]]:
 
 
 def write_snapshots(ctx: Context, batch: Items) -> None:
-    """Writes a snapshot for each user, and first updates reports that do not cover the end of the day."""
+    """Writes a snapshot for each user, and updates reports that do not cover the end of the day."""
+    write = _write_on_sqlite if ctx.is_sqlite else day_statements.write_snapshots
+    updated, written = write(ctx, batch)
+    ctx.count("reports_updated", updated)
+    ctx.count("snapshots_written", written)
+
+
+def _write_on_sqlite(ctx: Context, batch: Items) -> tuple[int, int]:
+    """Returns the numbers of reports and snapshots that were written."""
     with ctx.reading() as db:
         figures = day_figures(ctx, db, list(batch))
         updated_reports = reports_of(ctx, db, _outdated_reports(ctx, db, figures))
@@ -43,8 +52,7 @@ def write_snapshots(ctx: Context, batch: Items) -> None:
     with ctx.writing() as db:
         upsert(db, reports, updated_reports)
         upsert(db, snapshots, changed)
-    ctx.count("reports_updated", len(updated_reports))
-    ctx.count("snapshots_written", len(changed))
+    return len(updated_reports), len(changed)
 
 
 def _outdated_reports(ctx: Context, db: Connection, figures: list[Any]) -> list[Any]:

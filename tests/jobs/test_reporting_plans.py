@@ -63,7 +63,7 @@ def test_no_statement_of_a_batch_reads_a_whole_table(fixture: ReportingFixture) 
         fixture.run(job, LABEL[job.name], keys=[user_id(number) for number in range(1, 9)])
     event.remove(fixture.engine, "before_cursor_execute", see)
 
-    assert len(executed) >= 10
+    assert len(executed) >= (10 if fixture.data.is_sqlite else 6)
     assert {statement: scans(fixture, statement, parameters) for statement, parameters in executed} == {
         statement: [] for statement, _ in executed
     }
