@@ -14,7 +14,7 @@ from opsconsole.authoring import outbox
 from opsconsole.authoring.context import Context, Resources
 from opsconsole.authoring.scope import Scope
 from opsconsole.calendar.windows import MOMENT
-from opsconsole.core.database import key_type
+from opsconsole.core.column_types import key_type
 from tests.waiting import eventually, finished
 
 NOON = datetime(2026, 3, 8, 12, tzinfo=UTC)
