@@ -157,6 +157,8 @@ class ConsoleApp(PageStack):
         if page := self.front_page:
             with self._contained("showing what is new"):
                 page.show(snapshot)
+        if self._opening is not None and not self._opening.is_drawn and snapshot.is_whole:
+            self.call_after_refresh(self._opening.drawn)
 
     def _receive(self, snapshot: Snapshot) -> None:
         """Called from the sampler's thread. While the loop is busy, a newer Snapshot replaces the pending one."""

@@ -14,11 +14,15 @@ from screens.service import Alerts, Audit, Backfills, Cache, Commands, History, 
 
 CLOSE_SECONDS = 2.0
 """How long quitting waits for a service that is still being opened."""
+DRAW_SECONDS = 2.0
+"""How long opening waits until the first whole Snapshot has been drawn."""
 
 Report = Callable[[str], None]
 """Called with what is being waited for, such as `opening the store`."""
 Show = Callable[[Service], None]
-"""Called with the service as soon as it can be read; what it needs to act may still be opened."""
+"""Called with the service as soon as it can be read; returns when what was read has been drawn. What the service needs
+to act may be opened after that: loading it would delay the panels.
+"""
 Opening = Callable[[Report, Show], AbstractContextManager[None]]
 """Opens a service, and closes it at the end of the block."""
 
@@ -108,7 +112,7 @@ class BackgroundOpening:
 
     def __init__(self, opening: Opening, *, read_only: bool) -> None:
         self._opening, self.read_only = opening, read_only
-        self._is_open, self._closing = threading.Event(), threading.Event()
+        self._is_open, self._closing, self._is_drawn = threading.Event(), threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
 
@@ -117,9 +121,19 @@ class BackgroundOpening:
         self._thread = threading.Thread(target=lambda: self._run(host), name="console-opening", daemon=True)
         self._thread.start()
 
+    @property
+    def is_drawn(self) -> bool:
+        """Whether `drawn` was called."""
+        return self._is_drawn.is_set()
+
+    def drawn(self) -> None:
+        """Continues opening: all panels have their content."""
+        self._is_drawn.set()
+
     def close(self) -> None:
         """Closes the service. Raises the error with which it could not be opened, or closed."""
         self._closing.set()
+        self._is_drawn.set()
         if self._thread is not None:
             self._thread.join(CLOSE_SECONDS)
             if self._is_open.is_set():  # otherwise it may wait for something that does not answer
@@ -132,10 +146,12 @@ class BackgroundOpening:
             with suppress(RuntimeError):  # the loop has stopped
                 host.call_later(callback, *args)
 
+        def show(service: Service) -> None:
+            later(host.use_service, service)
+            self._is_drawn.wait(DRAW_SECONDS)
+
         try:
-            with self._opening(
-                lambda step: later(host.show_step, step), lambda service: later(host.use_service, service)
-            ):
+            with self._opening(lambda step: later(host.show_step, step), show):
                 self._is_open.set()
                 later(host.show_step, "")
                 if not self._closing.is_set():

@@ -18,6 +18,7 @@ from opsconsole.cli.session import create_engine, open_service, require_intact
 from opsconsole.core.allocator import use_one_arena
 from opsconsole.core.bundle import hidden_by
 from opsconsole.core.errors import BadSettings, Exit, OpsconsoleError
+from opsconsole.core.garbage import end_loading
 from opsconsole.core.homes import state_home
 from opsconsole.core.settings import Role, Settings, character_locale, terminal
 from opsconsole.core.signals import start_watchdog
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SNAPSHOT_SECONDS = 2.0
-"""How long the engine waits for the first Snapshot, which its imports would delay."""
 HANGUP = 128 + signal.SIGHUP
 
 
@@ -119,13 +118,13 @@ def _opened(
     settings: Settings, report: Callable[[str], None], show: Callable[[Service], None], *, leads: bool
 ) -> Iterator[None]:
     """The service, and with `leads` an engine that leads when it can, until the end of the block. Nothing is scheduled
-    from a store before it has been checked; it is shown before that.
+    from a store before it has been checked; it is shown before that, and drawn, which the engine's imports would delay.
     """
     with ExitStack() as closing:
         service = closing.enter_context(open_service(settings, patient=True, check=False, report=report))
         service.load_sampler()
         show(service)
-        service.await_snapshot(SNAPSHOT_SECONDS)
+        end_loading()
         if leads:
             report("checking the store")
             require_intact(service)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
+from opsconsole.core.garbage import end_loading
 from opsconsole.core.settings import Settings
 from opsconsole.core.trust import make_private
 from opsconsole.embedded.redis import EarlyStart, server_of
@@ -63,4 +64,5 @@ def create_engine(service: Service, *, only_command: int | None = None) -> Engin
     """The engine for this process, not started. With `only_command`, it executes that command and its runs alone."""
     from opsconsole.leader.engine import Engine  # loads APScheduler, which commands that only read do without
 
+    end_loading()
     return Engine(service.settings, service.store, service.catalog, only_command=only_command, ahead=service.ahead)

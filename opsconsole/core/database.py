@@ -74,12 +74,11 @@ class Database:
         self._closed = self.is_writing = False
         self._waits: Waits | None = None
         if self.is_sqlite:
-            self.engine = create_engine(
-                parsed,
-                pool_size=pool,
-                pool_use_lifo=True,  # the caches of one connection serve most transactions, instead of five half full
-                connect_args={"timeout": SQLITE_BUSY_SECONDS, "isolation_level": None},
-            )
+            # The last connection first: the caches of one serve most transactions, instead of those of five. A database
+            # in memory has a connection for each thread.
+            order: dict[str, Any] = {"pool_use_lifo": True} if parsed.database else {}
+            options = {"timeout": SQLITE_BUSY_SECONDS, "isolation_level": None}
+            self.engine = create_engine(parsed, pool_size=pool, connect_args=options, **order)
             if not parsed.query:
                 event.listen(self.engine, "connect", _tune_sqlite)
             if read_only:

@@ -11,8 +11,10 @@ import gc
 from collections.abc import Mapping
 from typing import Any
 
-_LOADING = 200_000
-"""More objects than are loaded: a process that lives long enough searches once for garbage, and then now and then."""
+_LOADING = 1_000_000
+"""More objects than are loaded, with the runs of a thousand jobs. A process that makes as many without a call of
+`end_loading` searches them once.
+"""
 _LIVING = (10_000, 5, 2)
 """Instead of 700, 10, 10: the runs of a thousand jobs are as many objects, which stay. Reading them took half as
 long again. All objects are searched about as often as usual, which frees a closed page of the console.
@@ -26,9 +28,14 @@ def spare_start_and_end() -> None:
     atexit.register(gc.freeze)  # the interpreter would search everything once more
 
 
-def _after_first_search(phase: str, _found: Mapping[str, Any]) -> None:
-    """What was loaded is not searched again."""
-    if phase == "stop":
+def end_loading() -> None:
+    """Call it in a process that lives on, when it has loaded what it needs: that is not searched again."""
+    if _after_first_search in gc.callbacks:
         gc.callbacks.remove(_after_first_search)
         gc.freeze()
         gc.set_threshold(*_LIVING)
+
+
+def _after_first_search(phase: str, _found: Mapping[str, Any]) -> None:
+    if phase == "stop":
+        end_loading()

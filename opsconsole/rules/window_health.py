@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
+from operator import attrgetter
+from typing import NamedTuple
 
 from opsconsole.authoring.job import Limits
 from opsconsole.authoring.run import TERMINAL, Run, RunState, Selection, Trigger
@@ -14,8 +15,7 @@ BROKEN = (RunState.FAILED, RunState.TIMED_OUT, RunState.ABANDONED)
 """The run failed as a whole."""
 
 
-@dataclass(frozen=True, slots=True)
-class WindowHealth:
+class WindowHealth(NamedTuple):
     """What the ended runs of a window came to. A moment is a window of its own: a run and the retries of it.
 
     The counts are items: `failed` are those that no run completed. `broken` is how its run failed as a whole, None if
@@ -65,7 +65,7 @@ def judged(ended: Iterable[Run], now: datetime) -> tuple[WindowHealth, ...]:
     nor windows of a clock that was ahead of `now`.
     """
     by_window: dict[str, list[Run]] = {}
-    for run in sorted(ended, key=lambda run: run.id):
+    for run in sorted(ended, key=attrgetter("id")):
         if _counts(run) and run.window.start <= now:
             by_window.setdefault(run.window.label, []).append(run)
     found = [_judge(runs) for runs in by_window.values()]
@@ -101,28 +101,27 @@ def _of_one(run: Run) -> WindowHealth:
         since=None,
         scheduled_items=counts.planned if run.trigger is Trigger.SCHEDULE and broken is None else None,
     )
-    return found if found.is_ok else replace(found, since=run.ended_at)
+    return found if found.is_ok else found._replace(since=run.ended_at)
 
 
 def _after_all(before: WindowHealth, run: Run) -> WindowHealth:
     found = _of_one(run)
     if found.scheduled_items is None:
-        found = replace(found, scheduled_items=before.scheduled_items)
-    return found if found.is_ok or before.is_ok else replace(found, since=before.since)
+        found = found._replace(scheduled_items=before.scheduled_items)
+    return found if found.is_ok or before.is_ok else found._replace(since=before.since)
 
 
 def _after_retry(before: WindowHealth, run: Run) -> WindowHealth:
     """A retry can only help: the results of the runs before it still exist."""
-    retried = replace(before, newest=run, retries=before.retries + 1)
+    retried = before._replace(newest=run, retries=before.retries + 1)
     if run.state is not RunState.SUCCEEDED:
-        retried = replace(retried, same_cause=before.same_cause and _cause(run) == before.cause)
+        retried = retried._replace(same_cause=before.same_cause and _cause(run) == before.cause)
     left = _left(run)
     if not run.planning_done or (left > before.failed and before.planned):
         return retried
     planned = max(before.planned, run.counts.planned)
     skipped = run.counts.skipped + (before.skipped if run.selection is Selection.FAILED else 0)
-    found = replace(
-        retried,
+    found = retried._replace(
         planned=planned,
         ok=max(0, planned - left - skipped),
         failed=left,
@@ -131,7 +130,7 @@ def _after_retry(before: WindowHealth, run: Run) -> WindowHealth:
         cause=_cause(run) or before.cause,
         to_retry=run,
     )
-    return replace(found, since=None) if found.is_ok else found
+    return found._replace(since=None) if found.is_ok else found
 
 
 def _left(run: Run) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -68,7 +67,6 @@ class Sampler:
         self._hurry_until = self._whole_at = self._runs_at = float("-inf")
         self._version: int | None = None
         self._changes = FileChanges(backend.store)
-        self.first = threading.Event()
         self._callback: Callable[[Snapshot], None] | None = None
         self._loop = Loop(Work.SAMPLER, self._step, seconds=QUIET_SECONDS, now=backend.now)
 
@@ -204,7 +202,6 @@ class Sampler:
             self._callback(snapshot)
         if is_first or (snapshot.unread and snapshot.store_outage is None):
             return 0.0
-        self.first.set()
         is_busy = snapshot.live or snapshot.store_lock is not None
         return HURRIED_SECONDS if hurrying else BUSY_SECONDS if is_busy else QUIET_SECONDS
 

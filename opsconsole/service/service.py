@@ -219,10 +219,6 @@ class Service:
         """Loads what a Snapshot needs, so that `watch` returns at once."""
         self._sampler  # noqa: B018 - made on first use
 
-    def await_snapshot(self, seconds: float) -> None:
-        """Waits for the first Snapshot of `watch`, so that what is loaded next does not slow it down."""
-        self._sampler.first.wait(seconds)
-
     def announce(self, interface: str) -> None:
         """Announces this process in the store, as a `console` or as `headless`, until it closes."""
         from opsconsole.service.presence import PresenceAnnouncer

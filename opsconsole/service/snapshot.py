@@ -176,6 +176,12 @@ class Snapshot:
     silences: tuple[Silence, ...] = ()
 
     @property
+    def is_whole(self) -> bool:
+        """Whether every part has been read, or could not be. Redis is left out of the first Snapshot."""
+        redis = self.redis
+        return not self.unread and (redis.stats, redis.outage, redis.unknown) != (None, None, None)
+
+    @property
     def firing(self) -> tuple[AlertCard, ...]:
         """The alerts that somebody should look at: firing, and not explained by another open one; worst first."""
         return firing(self.alerts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, select, true, union_all
@@ -31,7 +32,7 @@ def newest_ended(
     """
     dialect, found = db.dialect.name, dict[str, list[Run]]()
     query = _newest_ended(dialect, limit, without_backfills)
-    for run in sorted(read_runs(db, query, values(dialect, jobs)), key=lambda run: -run.id):
+    for run in sorted(read_runs(db, query, values(dialect, jobs)), key=attrgetter("id"), reverse=True):
         found.setdefault(run.job, []).append(run)
     return {job: tuple(of_job) for job, of_job in found.items()}
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 from sqlalchemy import Select, Table, tuple_
@@ -59,8 +60,23 @@ def _is_about_values(error: BaseException) -> bool:
 
 def _read_all(db: Connection, query: Select[Any], shape: type[S], values: Mapping[str, object] = NO_VALUES) -> list[S]:
     result = db.execute(query, values)
-    names = list(map(str, result.keys()))  # msgspec takes no subclass of str
-    return [msgspec.convert(dict(zip(names, row, strict=True)), shape) for row in result]
+    rows = [tuple(row) for row in result.all()]
+    # Its instances have the same fields as those of `shape`.
+    return cast("list[S]", msgspec.convert(rows, list[_in_order(shape, tuple(map(str, result.keys())))]))  # type: ignore[misc]
+
+
+@cache
+def _in_order(shape: type[Stored], names: tuple[str, ...]) -> type[msgspec.Struct]:
+    """The shape with the columns of a row first, in their order. To convert a tuple takes a third of the time."""
+    fields = {field.name: field for field in msgspec.structs.fields(shape)}
+    columns = [(name, fields[name].type if name in fields else Any) for name in names]
+    others = [(name, each.type, _default(each)) for name, each in fields.items() if name not in names]
+    return msgspec.defstruct(shape.__name__, [*columns, *others], array_like=True, frozen=True)
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    is_made = field.default_factory is not msgspec.NODEFAULT
+    return msgspec.field(default_factory=field.default_factory) if is_made else field.default
 
 
 def _read_halves(db: Connection, query: Select[Any], table: Table, keys: list[Key], shape: type[S]) -> list[S]:

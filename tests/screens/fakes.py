@@ -101,6 +101,10 @@ class FakeService:
     def set_screen(self, screen: str, /) -> None:
         self.presence.append(screen)
 
+    @property
+    def is_watched(self) -> bool:
+        return self.callback is not None
+
     def watch(self, callback: Callable[[Snapshot], None], /) -> None:
         self.callback = callback
 

@@ -68,9 +68,11 @@ def test_panels_are_named_before_the_service_is_open_and_filled_as_it_opens() ->
         await console.until(lambda: "still starting" in console.text)
         await console.press("escape")
         slow.opened.set()
-        await console.until(lambda: "checking the store" in console.text)
+        await console.until(lambda: slow.service.is_watched)
+        assert "checking the store" not in console.text, "it waits until the panels are drawn"
         console.app.show(samples.BUSY)
         await console.until(lambda: samples.BUSY.jobs[0].name in console.text)
+        await console.until(lambda: "checking the store" in console.text)
         assert slow.service.presence == []
         slow.engine.set()
         await console.until(lambda: not console.app.step)
