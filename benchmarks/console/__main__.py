@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import statistics
 import sys
 import tempfile
 import time
@@ -12,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import report
-from benchmarks.console import measures
+from benchmarks.console import cronstable, measures
 from benchmarks.console.place import EVERY_MINUTE, Place
 from benchmarks.environment import machine
 from benchmarks.figures import Figure
@@ -31,12 +30,18 @@ def main() -> int:
     began, about = clock.now(), machine()
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="opsconsole-bench-") as folder:
-        for name in args.places:
-            for figure in _measure(name, Path(folder) / name.replace(" ", "-").replace(",", ""), args):
-                figures.append(figure)
-                print(f"{name}: " + "  ".join(cell for cell in figure.cells if cell), file=sys.stderr, flush=True)
+        for figure in _all(Path(folder), args):
+            figures.append(figure)
+            print(f"{figure.place}: " + "  ".join(cell for cell in figure.cells if cell), file=sys.stderr, flush=True)
     report.finish("console", figures, began, about, publish=args.publish)
     return 0
+
+
+def _all(folder: Path, args: argparse.Namespace) -> Iterator[Figure]:
+    for name in args.places:
+        yield from _measure(name, folder / name.replace(" ", "-").replace(",", ""), args)
+        if name == FEW and args.cronstable is not None:
+            yield from cronstable.figures(args.cronstable, folder / "cronstable", starts=args.starts, keys=args.keys)
 
 
 def _measure(name: str, folder: Path, args: argparse.Namespace) -> Iterator[Figure]:
@@ -48,23 +53,13 @@ def _measure(name: str, folder: Path, args: argparse.Namespace) -> Iterator[Figu
             found = measures.start(tty, job)
             if turn:
                 starts.append(found)
-    frame, jobs, panels = (
-        statistics.median(getattr(each, part) for each in starts) for part in ("first_frame", "jobs", "all_panels")
-    )
-    yield Figure(name, "start to the first frame", frame, "ms", 400)
-    if name == MANY:
-        yield Figure(name, "start to the list of jobs", jobs, "ms", 800)
-    yield Figure(name, "start to all panels", panels, "ms", 800)
-    yield Figure(name, "bytes of a start", statistics.median(each.bytes for each in starts) / 1000, "kB", 40)
+    yield from measures.of_starts(name, starts, goals=True, many=name == MANY)
     with place.console() as tty:
         measures.start(tty, job)
         idle = measures.idle(tty)
-        yield Figure(name, "idle: processor", 100 * idle.cpu, "%", 1.0)
-        yield Figure(name, "idle: bytes a second", idle.bytes, "B", 200)
-        keys = measures.moves(tty, args.keys)
-        yield Figure(name, "key to painted, p50", keys.p50, "ms", 10)
-        yield Figure(name, "key to painted, p95", keys.p95, "ms", 25)
-        yield Figure(name, "bytes of one move", statistics.median(keys.bytes), "B", 1500)
+        yield Figure(name, measures.IDLE_PROCESSOR, 100 * idle.cpu, "%", 1.0)
+        yield Figure(name, measures.IDLE_BYTES, idle.bytes, "B", 200)
+        yield from measures.of_moves(name, measures.moves(tty, args.keys), goals=True)
         if name != MANY:
             with place.runs_without_end():
                 tty.settle(1.0)
@@ -114,6 +109,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--users", type=int, default=2_000, help="sample users (default: 2,000)")
     parser.add_argument("--runs", type=int, default=1_000_000, help="runs of the long history (default: 1,000,000)")
     parser.add_argument("--openings", type=int, default=1_000, help="pages to open (default: 1,000)")
+    parser.add_argument(
+        "--cronstable",
+        type=Path,
+        metavar="PATH",
+        help="the program of cronstable: measures its dashboard, too, after the place with 18 jobs",
+    )
     parser.add_argument("--no-stalled", dest="stalled", action="store_false", help="skip the minute without reading")
     parser.add_argument("--publish", action="store_true", help="renew docs/figures and docs/performance.md")
     parser.add_argument("--force", action="store_true", help="publish although the machine is busy")

@@ -7,11 +7,12 @@ import re
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.console.place import ROWS, Place
 from benchmarks.console.tty import Tty
+from benchmarks.figures import Figure
 from opsconsole.core import clock
 from screens.panels.health import READING
 
@@ -34,6 +35,7 @@ SETTLED_SECONDS, IDLE_SECONDS = 6.0, 12.0
 RETENTION_SECONDS = 130.0
 """How long after the start the leader has removed old records for the first time: until then it loads code."""
 STALL_SECONDS = 65.0
+IDLE_PROCESSOR, IDLE_BYTES = "idle: processor", "idle: bytes a second"
 
 
 @dataclass
@@ -81,6 +83,25 @@ def start(tty: Tty, job: str) -> Start:
     return Start(first_frame, first_jobs, all_panels, tty.received)
 
 
+def of_starts(place: str, starts: Sequence[Start], *, goals: bool = False, many: bool = False) -> Iterator[Figure]:
+    """The medians of starts; with the `goals` of the console, and that for `many` jobs."""
+    frame, jobs, panels, size = (
+        statistics.median(getattr(each, part) for each in starts)
+        for part in ("first_frame", "jobs", "all_panels", "bytes")
+    )
+    yield Figure(place, "start to the first frame", frame, "ms", 400 if goals else None)
+    yield Figure(place, "start to the list of jobs", jobs, "ms", 800 if many else None)
+    yield Figure(place, "start to all panels", panels, "ms", 800 if goals else None)
+    yield Figure(place, "bytes of a start", size / 1000, "kB", 40 if goals else None)
+
+
+def of_moves(place: str, keys: Keys, *, goals: bool = False) -> Iterator[Figure]:
+    """How long keys take, and the bytes of one; with the `goals` of the console."""
+    yield Figure(place, "key to painted, p50", keys.p50, "ms", 10 if goals else None)
+    yield Figure(place, "key to painted, p95", keys.p95, "ms", 25 if goals else None)
+    yield Figure(place, "bytes of one move", statistics.median(keys.bytes), "B", 1500 if goals else None)
+
+
 def idle(tty: Tty) -> Idle:
     """After it has settled."""
     tty.settle(SETTLED_SECONDS)
@@ -90,19 +111,21 @@ def idle(tty: Tty) -> Idle:
     return Idle((tty.cpu_seconds() - before) / seconds, sent / seconds)
 
 
-def moves(tty: Tty, number: int) -> Keys:
-    """Moves the cursor over the table of jobs: down again and again; at the end of the rows, up."""
+def moves(tty: Tty, number: int, *, mark: str = "▸") -> Keys:
+    """Moves the cursor over the table of jobs: down again and again; at the end of the rows, up. Its row has the
+    `mark`.
+    """
     found, key = Keys(), DOWN
     for _ in range(PANELS_AT_MOST):
-        if (_row(tty.text) or ROWS) < ROWS // 2:
+        if (_row(tty.text, mark) or ROWS) < ROWS // 2:
             break
         tty.type(TAB)
         tty.settle(0.3)
     for _ in range(number):
-        row = _row(tty.text)
+        row = _row(tty.text, mark)
         pressed, before = tty.type(key), tty.received
         try:
-            painted = tty.until(lambda text, row=row: _row(text) not in (row, None), 1.0)  # type: ignore[misc]
+            painted = tty.until(lambda text, row=row: _row(text, mark) not in (row, None), 1.0)  # type: ignore[misc]
         except TimeoutError:  # it stands on the last row, or the first
             key = "k" if key == DOWN else DOWN
             continue
@@ -158,9 +181,9 @@ def observer(place: Place) -> float:
         headless.process.wait()
 
 
-def _row(text: str) -> int | None:
+def _row(text: str, mark: str) -> int | None:
     """The line with the cursor's mark."""
-    return next((y for y, line in enumerate(text.splitlines()) if "▸" in line), None)
+    return next((y for y, line in enumerate(text.splitlines()) if mark in line), None)
 
 
 def _wait(holds: Callable[[], bool]) -> None:

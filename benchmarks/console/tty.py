@@ -86,13 +86,7 @@ class Tty:
 
     def cpu_seconds(self) -> float:
         """Processor time of all threads of the program so far, without its child processes."""
-        total = 0
-        for task in Path(f"/proc/{self.process.pid}/task").iterdir():
-            try:
-                total += int((task / "schedstat").read_text().split()[0])
-            except OSError:  # the thread has ended
-                continue
-        return total / 1e9
+        return cpu_seconds(self.process.pid)
 
     def memory(self) -> float:
         """Resident megabytes."""
@@ -121,6 +115,17 @@ class Tty:
             except OSError:
                 return
             self._chunks.append((time.perf_counter(), chunk))
+
+
+def cpu_seconds(process: int) -> float:
+    """Processor time of all threads of a process that have not ended, without its child processes."""
+    total = 0
+    for task in Path(f"/proc/{process}/task").iterdir():
+        try:
+            total += int((task / "schedstat").read_text().split()[0])
+        except OSError:  # the thread has ended
+            continue
+    return total / 1e9
 
 
 def _own_the_terminal() -> None:
