@@ -36,6 +36,17 @@ def bind(action_id: str, action: str, description: str, *, priority: bool = Fals
     return Binding(",".join(DEFAULTS[action_id]), action, description, id=action_id, priority=priority)
 
 
+PANEL_BINDINGS = (
+    bind("up", "move(-1)", "row above"),
+    bind("down", "move(1)", "row below"),
+    bind("right", "panel(1)", "next panel"),
+    bind("next_panel", "panel(1)", "next panel"),
+    bind("left", "panel(-1)", "previous panel"),
+    bind("previous_panel", "panel(-1)", "previous panel"),
+)
+"""Those of a page with a cursor in several panels."""
+
+
 def readable(key: str) -> str:
     """A key as people read it: `?`, `^p`, `esc`."""
     if key in NAMES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -13,32 +14,29 @@ from screens.exports import Copied, Table
 from screens.host import Host
 from screens.keymap import bind
 from screens.pages.alert_actions import AlertActionsPage
-from screens.pages.polling import FAST_SECONDS, SLOW_SECONDS, PollingPage
-from screens.panels import alert_detail, alerts, cursor, fixes, plan, tables, why
+from screens.pages.polling import FAST_SECONDS, SLOW_SECONDS
+from screens.pages.row_list import RowListPage
+from screens.panels import alert_detail, alerts, fixes, plan, tables, why
 from screens.panels.alerts import Segment
 from screens.panels.plan import Gap
 from screens.panels.view import Key, View
 from screens.panels.why import Question
-from screens.widgets import segments, symbols
+from screens.widgets import symbols
 from screens.widgets.lines import Drawing, Piece, line
 from screens.widgets.panel import PLAIN, Panel
 from screens.widgets.symbols import Symbol
 
 NO_ALERT = "no alert to {verb} in this list; {next_panel} shows another one"
-SEGMENTS = tuple(Segment)
 
 
-class AlertsScreen(PollingPage[AlertPage | None], AlertActionsPage):
-    """Alerts of a segment, joined by cause, with a cursor; the details of the alert under it stand below."""
+class AlertsScreen(RowListPage[AlertPage | None, Segment], AlertActionsPage):
+    """Alerts of a segment, joined by cause, with a cursor; the details of the alert under it are below."""
 
+    SEGMENTS = Segment
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("back", "back", "back"),
         bind("up", "move(-1)", "alert above"),
         bind("down", "move(1)", "alert below"),
-        bind("right", "segment(1)", "next filter"),
-        bind("next_panel", "segment(1)", "next filter"),
-        bind("left", "segment(-1)", "previous filter"),
-        bind("previous_panel", "segment(-1)", "previous filter"),
         bind("open", "open", "go to the run or job"),
         bind("write_up", "write_up", "write up alerts, or a handover"),
         bind("resume", "resume", "end the acknowledgement or silence, or resume the job"),
@@ -46,14 +44,12 @@ class AlertsScreen(PollingPage[AlertPage | None], AlertActionsPage):
 
     def __init__(self, host: Host) -> None:
         super().__init__(host)
-        self.segment = Segment.ALL
-        self._keys: list[Key] = []
         self._page: AlertPage | None = None
-        self._settle()
+        self.settle()
 
     def show(self, snapshot: Snapshot) -> None:
         """Keeps the cursor on its alert, wherever the row is now."""
-        self._settle()
+        self.settle()
         self.repaint()
 
     def presence_name(self) -> str:
@@ -177,24 +173,6 @@ class AlertsScreen(PollingPage[AlertPage | None], AlertActionsPage):
         card = self._card()
         return why.of_alert(self.view(), card) if card is not None else None
 
-    def action_move(self, step: int) -> None:
-        """Moves the cursor up and down."""
-        self.cursor = cursor.moved(self.cursor, self._keys, step)
-        self.reload()
-        self.repaint()
-
-    def action_segment(self, step: int) -> None:
-        """Lists other alerts."""
-        self._list_segment(SEGMENTS[(SEGMENTS.index(self.segment) + step) % len(SEGMENTS)])
-
-    def move_to(self, row: Key | None) -> None:
-        """Moves the cursor, or lists a segment that was clicked."""
-        if row is not None and row[0] == segments.PANEL:
-            self._list_segment(Segment(row[1]))
-            return
-        super().move_to(row)
-        self.reload()
-
     async def action_open(self) -> None:
         """Opens what is behind the alert: the calendar of incomplete windows, a pack's panels, a run."""
         card = self.alert_for("open")
@@ -233,19 +211,9 @@ class AlertsScreen(PollingPage[AlertPage | None], AlertActionsPage):
         else:
             self.show_notice(f"alert {card.alert.id} is neither acknowledged nor silenced")
 
-    def _list_segment(self, segment: Segment) -> None:
-        self.segment = segment
-        self._settle()
-        self.reload()
-        self.repaint()
-
-    def _settle(self) -> None:
-        """Moves the cursor to a row of the list, if there is one."""
-        before = self._keys
-        self._keys = [alerts.key(card) for card in alerts.listed(self.host.snapshot.alerts, self.segment)]
-        self.cursor = cursor.settled(self.cursor, self._keys, before)
-        if self.cursor not in self._keys:
-            self.cursor = next(iter(self._keys), None)
+    def listed_keys(self) -> Sequence[Key]:
+        """The alerts of the segment."""
+        return [alerts.key(card) for card in alerts.listed(self.host.snapshot.alerts, self.segment)]
 
     def _number(self) -> int | None:
         return int(self.cursor[1]) if self.cursor is not None else None

@@ -14,7 +14,7 @@ from opsconsole.rules.backfill import check_backfillable
 from opsconsole.rules.backfill_status import Backfill, StepView
 from screens.exports import Table
 from screens.host import Host
-from screens.keymap import bind
+from screens.keymap import PANEL_BINDINGS, bind
 from screens.pages.backfill import BackfillPage
 from screens.pages.backfill_actions import KEYS, NEWEST, BackfillActionsPage
 from screens.pages.calendar import CalendarScreen
@@ -44,12 +44,7 @@ class BackfillScreen(BackfillActionsPage[BackfillsData]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        bind("up", "move(-1)", "row above"),
-        bind("down", "move(1)", "row below"),
-        bind("right", "panel(1)", "next panel"),
-        bind("next_panel", "panel(1)", "next panel"),
-        bind("left", "panel(-1)", "previous panel"),
-        bind("previous_panel", "panel(-1)", "previous panel"),
+        *PANEL_BINDINGS,
         bind("open", "open", "open the row"),
     ]
 

@@ -13,7 +13,7 @@ from opsconsole.authoring.run import OPEN
 from opsconsole.service.snapshot import AlertCard, Finding, FindingKind, Run, Snapshot
 from screens.exports import Table
 from screens.host import Host
-from screens.keymap import bind
+from screens.keymap import PANEL_BINDINGS, bind
 from screens.pages.alert_actions import AlertActionsPage
 from screens.pages.quiet import QuietPage
 from screens.pages.row_details import RowDetails
@@ -53,12 +53,7 @@ class Dashboard(QuietPage, AlertActionsPage):
     WITH_REDIS: ClassVar[frozenset[str]] = frozenset({PanelName.REDIS})
     WITHOUT_CURSOR: ClassVar[frozenset[str]] = frozenset({PanelName.REDIS, PanelName.NEXT})
     BINDINGS: ClassVar[list[BindingType]] = [
-        bind("up", "move(-1)", "row above"),
-        bind("down", "move(1)", "row below"),
-        bind("right", "panel(1)", "next panel"),
-        bind("next_panel", "panel(1)", "next panel"),
-        bind("left", "panel(-1)", "previous panel"),
-        bind("previous_panel", "panel(-1)", "previous panel"),
+        *PANEL_BINDINGS,
         bind("worst", "worst", "worst problem"),
         bind("open", "open", "open the row"),
         bind("filter", "find_runs", "find runs"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -14,36 +15,32 @@ from screens.exports import Table
 from screens.host import Host
 from screens.keymap import bind
 from screens.pages.filtering import FilterPage
-from screens.pages.polling import SLOW_SECONDS, PollingPage
+from screens.pages.polling import SLOW_SECONDS
+from screens.pages.row_list import RowListPage
 from screens.pages.run_actions import RunActionsPage
-from screens.panels import cursor, job_detail, job_status, jobs, tables
+from screens.panels import job_detail, job_status, jobs, tables
 from screens.panels.job_states import worst_first
 from screens.panels.jobs import Segment
 from screens.panels.view import Key, View
-from screens.widgets import segments
 from screens.widgets.lines import Drawing, width
 from screens.widgets.panel import Panel
 
 if TYPE_CHECKING:
     from opsconsole.service.job_page import JobPage
 
-SEGMENTS = tuple(Segment)
 FILTER_CELLS = 24
 FRAME_CELLS = 8
 """What the border takes of the line with the segments and the filter."""
 NO_JOB = "no job to {verb} in this list; {next_panel} shows another one"
 
 
-class JobsScreen(FilterPage, PollingPage["JobPage | None"], RunActionsPage):
+class JobsScreen(FilterPage, RowListPage["JobPage | None", Segment], RunActionsPage):
     """Jobs of a segment with a cursor. What is loaded are the details of the job under it."""
 
+    SEGMENTS = Segment
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("up", "move(-1)", "job above"),
         bind("down", "move(1)", "job below"),
-        bind("right", "segment(1)", "next filter"),
-        bind("next_panel", "segment(1)", "next filter"),
-        bind("left", "segment(-1)", "previous filter"),
-        bind("previous_panel", "segment(-1)", "previous filter"),
         bind("open", "open", "open the runs of the job"),
         bind("schedule", "schedule", "change the schedule"),
         bind("try_schedule", "try_schedule", "try a schedule"),
@@ -51,15 +48,14 @@ class JobsScreen(FilterPage, PollingPage["JobPage | None"], RunActionsPage):
 
     def __init__(self, host: Host) -> None:
         super().__init__(host)
-        self.segment, self._query = Segment.ALL, ""
-        self._keys: list[Key] = []
+        self._query = ""
         self._page: JobPage | None = None
         self._loaded_run: int | None = None
-        self._settle()
+        self.settle()
 
     def show(self, snapshot: Snapshot) -> None:
         """Keeps the cursor on its job, wherever the row is now."""
-        self._settle()
+        self.settle()
         if self._newest_number() != self._loaded_run:
             self.reload()
         self.repaint()
@@ -128,25 +124,7 @@ class JobsScreen(FilterPage, PollingPage["JobPage | None"], RunActionsPage):
     def filter_changed(self) -> None:
         """Lists the jobs that match."""
         self._query = self.filter.value
-        self._settle()
-        self.reload()
-
-    def action_move(self, step: int) -> None:
-        """Moves the cursor up and down."""
-        self.cursor = cursor.moved(self.cursor, self._keys, step)
-        self.reload()
-        self.repaint()
-
-    def action_segment(self, step: int) -> None:
-        """Lists other jobs."""
-        self._list_segment(SEGMENTS[(SEGMENTS.index(self.segment) + step) % len(SEGMENTS)])
-
-    def move_to(self, row: Key | None) -> None:
-        """Moves the cursor, or lists a segment that was clicked."""
-        if row is not None and row[0] == segments.PANEL:
-            self._list_segment(Segment(row[1]))
-            return
-        super().move_to(row)
+        self.settle()
         self.reload()
 
     async def action_open(self) -> None:
@@ -191,19 +169,9 @@ class JobsScreen(FilterPage, PollingPage["JobPage | None"], RunActionsPage):
         lines = job_detail.rows(view, status, self._details(status.card.name), cells, rows)
         return Drawing(lines, job_detail.title(status.card), job_detail.end(status.card))
 
-    def _list_segment(self, segment: Segment) -> None:
-        self.segment = segment
-        self._settle()
-        self.reload()
-        self.repaint()
-
-    def _settle(self) -> None:
-        """Moves the cursor to a row of the list, if there is one."""
-        before, found = self._keys, worst_first(self.view())
-        self._keys = [state.key for state in jobs.listed(found, self.segment, self._query)]
-        self.cursor = cursor.settled(self.cursor, self._keys, before)
-        if self.cursor not in self._keys:
-            self.cursor = next(iter(self._keys), None)
+    def listed_keys(self) -> Sequence[Key]:
+        """The jobs of the segment that match."""
+        return [state.key for state in jobs.listed(worst_first(self.view()), self.segment, self._query)]
 
     def _card(self) -> JobCard | None:
         return next((card for card in self.host.snapshot.jobs if job_status.key(card.name) == self.cursor), None)

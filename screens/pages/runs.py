@@ -230,7 +230,7 @@ class RunsScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
 
     def action_segment(self, step: int) -> None:
         """Lists other runs."""
-        self._list_segment(SEGMENTS[(SEGMENTS.index(self.segment) + step) % len(SEGMENTS)])
+        self._list_segment(cursor.stepped(SEGMENTS, self.segment, step))
 
     def action_newest(self) -> None:
         """Goes to the newest run."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from screens.panels.view import Key
+
+Option = TypeVar("Option")
 
 
 def settled(cursor: Key | None, now: Sequence[Key], before: Sequence[Key]) -> Key | None:
@@ -24,6 +27,11 @@ def moved(cursor: Key | None, rows: Sequence[Key], step: int) -> Key | None:
     if cursor not in rows:
         return rows[0]
     return rows[max(0, min(len(rows) - 1, rows.index(cursor) + step))]
+
+
+def stepped(options: Sequence[Option], chosen: Option, step: int) -> Option:
+    """The option `step` further; the first one follows the last."""
+    return options[(options.index(chosen) + step) % len(options)]
 
 
 def next_panel(cursor: Key | None, rows: Sequence[Key], step: int) -> Key | None:
