@@ -62,11 +62,6 @@ def requeued(db: Connection, ids: Sequence[int]) -> list[int]:
     return list(db.execute(query).scalars())
 
 
-def count_unpublished(db: Connection) -> int:
-    """How many events have not been published."""
-    return int(db.execute(select(func.count()).where(events.c.published_at.is_(None))).scalar_one())
-
-
 def mark_published(db: Connection, ids: Sequence[int], at: datetime) -> None:
     """Marks these events as published. `ids` are ascending, with no other unpublished event between them."""
     within = events.c.id.between(ids[0], ids[-1])

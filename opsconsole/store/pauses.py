@@ -4,32 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import bindparam, insert, or_, select, update
+from sqlalchemy import select, update
 
 from opsconsole.core.database import Connection
 from opsconsole.rules.actions import Verb
 from opsconsole.rules.pauses import Pause
-from opsconsole.store.rows import NEVER, Stored, read
 from opsconsole.store.tables import commands, pauses
+from opsconsole.store.target_times import TargetTimes
 
-_NOT_ENDED = (
-    select(pauses)
-    .where(or_(pauses.c.until.is_(None), pauses.c.until > bindparam("at", type_=pauses.c.until.type)))
-    .order_by(pauses.c.id)
-)
-
-
-def add(db: Connection, target: str, *, since: datetime, until: datetime | None, who: str, note: str) -> int:
-    """Adds a pause and returns its number."""
-    values = {"target": target, "since": since, "until": until, "who": who, "note": note}
-    number: int = db.execute(insert(pauses).values(values).returning(pauses.c.id)).scalar_one()
-    return number
-
-
-def end(db: Connection, target: str, at: datetime) -> int:
-    """Ends the active pauses of exactly that target; returns how many."""
-    mine = (pauses.c.target == target) & or_(pauses.c.until.is_(None), pauses.c.until > at)
-    return db.execute(update(pauses).where(mine).values(until=at)).rowcount
+_rows = TargetTimes(pauses, Pause)
+add, end, since = _rows.add, _rows.end, _rows.since
 
 
 def set_back(db: Connection, now: datetime) -> None:
@@ -38,30 +22,10 @@ def set_back(db: Connection, now: datetime) -> None:
     """
     ended = select(commands.c.done_at).where(commands.c.verb.in_((Verb.PAUSE, Verb.RESUME)), commands.c.done_at > now)
     db.execute(update(pauses).where(pauses.c.until > now, pauses.c.until.in_(ended)).values(until=now))
-    for pause in since(db, now):
-        if pause.since > now:
-            until = None if pause.until is None else now + (pause.until - pause.since)
-            db.execute(update(pauses).where(pauses.c.id == pause.id).values(since=now, until=until))
+    _rows.set_back(db, now)
     db.execute(update(pauses).where(pauses.c.since > now).values(since=now))
 
 
 def in_force(db: Connection, at: datetime) -> list[Pause]:
     """The pauses that are active at `at`, oldest first."""
     return [pause for pause in since(db, at) if pause.since <= at]
-
-
-def since(db: Connection, at: datetime) -> list[Pause]:
-    """The pauses that are active at `at` or later, oldest first."""
-    rows = read(db, _NOT_ENDED, pauses, _Row, {"at": at})
-    return [Pause(row.id, row.target, row.since, row.until, row.who, row.note) for row in rows]
-
-
-class _Row(Stored, frozen=True, kw_only=True):
-    """A pause whose times cannot be read is in force until somebody resumes what it pauses."""
-
-    id: int
-    target: str = ""
-    since: datetime = NEVER
-    until: datetime | None = None
-    who: str = "unreadable"
-    note: str = ""

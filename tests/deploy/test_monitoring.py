@@ -105,8 +105,9 @@ def exported() -> dict[str, set[str]]:
 
 
 def test_rules_and_dashboard_use_exported_metrics_and_their_labels() -> None:
-    series = exported()
-    for expression in (*expressions(), *rules()):
+    series, found = exported(), (*expressions(), *rules())
+    assert found
+    for expression in found:
         for name, labels in re.findall(r"\b(opsconsole_\w+)(?:\{([^}]*)\})?", expression):
             assert name in series, expression
             assert set(re.findall(r"(\w+)=", labels)) <= series[name], expression

@@ -20,9 +20,10 @@ from opsconsole.rules.backfill import StepState
 from opsconsole.rules.backfill_status import BackfillState
 from opsconsole.rules.findings import FindingKind
 from opsconsole.rules.notifications import DeliveryState
-from opsconsole.store import alerts, audit, events, notifications, runs
+from opsconsole.store import alerts, audit, notifications, runs
 from opsconsole.store.tables import commands, occurrences
 from tests.conftest import Installing
+from tests.event_records import count_unpublished
 from tests.faults.conftest import Start
 from tests.faults.test_signals import NOTICES_SECONDS
 from tests.installation import Installation, is_at_work
@@ -313,4 +314,4 @@ def is_delivered(place: Installation) -> bool:
 
 def waiting(place: Installation) -> int:
     with place.data.reading() as db:
-        return events.count_unpublished(db)
+        return count_unpublished(db)

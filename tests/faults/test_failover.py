@@ -14,7 +14,7 @@ from opsconsole.core.database_errors import ErrorKind, error_kind, reason
 from tests.conftest import Installing
 from tests.faults.conftest import Start
 from tests.faults.servers import IMMEDIATE, Restartable, Standby
-from tests.faults.test_sql import NO_REDIS, ended, put_slow, token_of
+from tests.faults.sql_installation import NO_REDIS, ended, put_slow, token_of
 from tests.installation import Installation, is_at_work
 from tests.packs import counting
 from tests.private_server import running

@@ -23,7 +23,7 @@ from screens.panels.top_line import top_line, verdict
 from screens.panels.view import View
 from screens.widgets.lines import Line
 from tests.conftest import Installing
-from tests.faults.test_sql import DAY, NO_REDIS, put_slow
+from tests.faults.sql_installation import DAY, NO_REDIS, put_slow
 from tests.installation import Installation
 from tests.packs import counting
 from tests.soak import postgresql_in_soak

@@ -17,7 +17,7 @@ from opsconsole.embedded.redis import EmbeddedRedis
 from opsconsole.rules.backfill_status import BackfillState
 from tests.conftest import Installing
 from tests.faults.servers import NoPgBouncer, PgBouncer, Restartable
-from tests.faults.test_sql import ended, put_slow, token_of
+from tests.faults.sql_installation import ended, put_slow, token_of
 from tests.installation import is_at_work
 from tests.packs import counting
 from tests.private_server import running

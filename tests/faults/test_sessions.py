@@ -16,8 +16,8 @@ from opsconsole.core.failpoints import Point
 from tests.conftest import Installing
 from tests.faults.conftest import Start
 from tests.faults.servers import FAST, Restartable
+from tests.faults.sql_installation import NO_REDIS, ended, make, put_slow
 from tests.faults.test_boundaries import BY_A_RUN, IN_A_WORKER, PEOPLE, as_if_nothing_had_happened
-from tests.faults.test_sql import NO_REDIS, ended, make, put_slow
 from tests.installation import is_at_work
 from tests.packs import counting
 from tests.private_server import running

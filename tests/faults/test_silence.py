@@ -11,7 +11,7 @@ from opsconsole import store as stores
 from opsconsole.authoring.run import RunState
 from opsconsole.core import breaker, postgres
 from tests.conftest import Installing
-from tests.faults.test_sql import NO_REDIS, ended, put_slow, token_of
+from tests.faults.sql_installation import NO_REDIS, ended, put_slow, token_of
 from tests.installation import Installation, is_at_work
 from tests.packs import counting
 from tests.services import PrivatePostgres

@@ -20,8 +20,9 @@ from opsconsole.core.settings import Actor, Role
 from opsconsole.embedded.redis import EmbeddedRedis
 from opsconsole.leader import background_tasks
 from opsconsole.rules.actions import NoClearing
-from opsconsole.store import cache_days, commands, events
+from opsconsole.store import cache_days, commands
 from tests.conftest import Installing
+from tests.event_records import count_unpublished
 from tests.installation import Installation
 from tests.soak import postgresql_in_soak
 from tests.waiting import PATIENCE_SECONDS, eventually
@@ -48,7 +49,7 @@ def fill(client: redis.Redis, *users: str, day: str = "2025-01-19") -> None:
 
 def unpublished(place: Installation) -> int:
     with place.data.reading() as db:
-        return events.count_unpublished(db)
+        return count_unpublished(db)
 
 
 def test_matching_keys_are_counted_cleared_and_recorded(place: Installation, client: redis.Redis) -> None:

@@ -17,6 +17,7 @@ from opsconsole.embedded.redis import EmbeddedRedis
 from opsconsole.leader import event_relay as relay
 from opsconsole.store import data_tables as datatables, events
 from tests.conftest import Installing
+from tests.event_records import count_unpublished
 from tests.packs.notes import notes
 from tests.waiting import eventually
 
@@ -44,7 +45,7 @@ def streamed(url: str) -> list[dict[str, str]]:
 
 def waiting(data: Database) -> int:
     with data.reading() as db:
-        return events.count_unpublished(db)
+        return count_unpublished(db)
 
 
 def test_events_are_published_once_in_order(tools: Resources, redis_url: str) -> None:

@@ -25,7 +25,7 @@ from tests.waiting import PATIENCE_SECONDS, eventually
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
-import sys, threading, time
+import os, sys, threading, time
 from screens import terminal
 from screens.app import ConsoleApp, run
 from screens.files import Installation
@@ -36,6 +36,7 @@ class Service(fakes.FakeService):
         threading.Thread(target=callback, args=(samples.BUSY,), daemon=True).start()
 
 def blocks(self):
+    os.write(1, b"the loop is blocked")
     time.sleep(3600)
 
 def errs(self):
@@ -227,7 +228,7 @@ def hung(*arguments: str) -> Iterator[Pty]:
     pty = Pty("hangs", *arguments)
     pty.until(b"attempts.cache_day")
     pty.press("?")
-    time.sleep(0.3)
+    pty.until(b"the loop is blocked")
     try:
         yield pty
     finally:

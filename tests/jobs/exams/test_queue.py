@@ -303,8 +303,9 @@ def test_the_cost_of_a_call_follows_the_price_table(fixture: ExamsFixture, claud
     fixture.work_off()
 
     kinds = ("input_tokens", "output_tokens", "cache_write_tokens", "cache_read_tokens")
-    for call in fixture.rows(exam_calls):
-        assert call["cost_micros"] == 10 * sum(call[kind] for kind in kinds)
+    calls = fixture.rows(exam_calls)
+    assert calls
+    assert [call["cost_micros"] for call in calls] == [10 * sum(call[kind] for kind in kinds) for call in calls]
 
 
 def test_a_long_request_continues_in_the_next_run(
