@@ -33,18 +33,17 @@ LEADERS_WORK = (
     Work.BACKGROUND_COMMANDS,
     Work.EVENT_RELAY,
 )
-WATCHING_WORK = tuple(
-    pytest.param(work, marks=pytest.mark.soak)
-    for work in (
-        Work.REDIS_PROBE,
-        Work.DATA_PROBE,
-        Work.STORE_PROBE,
-        Work.PACK_CHECKS,
-        Work.DISK_SPACE,
-        Work.TABLE_SIZES,
-    )
+WATCHING_WORK = (
+    Work.REDIS_PROBE,
+    Work.DATA_PROBE,
+    Work.STORE_PROBE,
+    Work.PACK_CHECKS,
+    Work.DISK_SPACE,
+    Work.TABLE_SIZES,
 )
 OTHER_WORK = (Work.ENGINE, Work.LEASE, Work.PRESENCE)
+PASSES = {Work.ENGINE: 1, Work.AUDIT_SEAL: 1, Work.TABLE_SIZES: 1, Work.PACK_CHECKS: 2, Work.BACKGROUND_COMMANDS: 2}
+"""How often a loop passes in two minutes, if that is less than five times."""
 
 
 @pytest.fixture
@@ -69,7 +68,9 @@ def runs_a_job(place: Installation) -> bool:
 
 
 @pytest.mark.parametrize("action", others_in_soak("raise", "exit"))
-@pytest.mark.parametrize("work", [*LEADERS_WORK, *WATCHING_WORK])
+@pytest.mark.parametrize(
+    "work", [*LEADERS_WORK, *(pytest.param(work, marks=pytest.mark.soak) for work in WATCHING_WORK)]
+)
 def test_a_loop_of_the_leader_fails_alone_and_observers_see_it(
     work: Work, action: str, place: Installation, start: Start
 ) -> None:
@@ -88,17 +89,19 @@ def test_a_loop_of_the_leader_fails_alone_and_observers_see_it(
 
 
 @pytest.mark.parametrize(
-    "passing", [1, pytest.param(2, marks=pytest.mark.soak), pytest.param(5, marks=pytest.mark.soak)]
+    ("work", "passing"),
+    [
+        pytest.param(work, passing, marks=pytest.mark.soak if passing > 1 or work in WATCHING_WORK else ())
+        for work in (*LEADERS_WORK, *WATCHING_WORK, *OTHER_WORK)
+        for passing in (1, 2, 5)
+        if passing <= PASSES.get(work, passing)
+    ],
 )
-@pytest.mark.parametrize("work", [*LEADERS_WORK, *WATCHING_WORK, *OTHER_WORK])
 def test_a_loop_continues_after_an_exception_at_any_pass(
     work: Work, passing: int, place: Installation, start: Start
 ) -> None:
-    if work in (Work.ENGINE, Work.AUDIT_SEAL) and passing > 1:
-        pytest.skip("one pass lasts as long as the leadership, or is made once a day")
-    if work is Work.PACK_CHECKS and passing > 2:
-        pytest.skip("it passes twice a minute")
     start(place, "headless", point=f"{work}:{passing}:raise", lease=1.0)
+    assert all(runs_a_job(place) for _ in range(1, passing)), "work for the loops that pass once a minute without any"
 
     eventually(lambda: f"failpoint {work}:{passing}:raise" in start.log.read_text(), "it has raised")
     if work is not Work.LEASE:  # that the next renewal succeeds is not logged by all means
