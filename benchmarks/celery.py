@@ -120,7 +120,6 @@ class AttachedWorkers:
         oldest.wait()
 
     def close(self) -> None:
-        """Ends them."""
         for process in self.processes:
             process.terminate()
         for process in self.processes:

@@ -67,7 +67,6 @@ class TableBackup:
             db.execute(text("CHECKPOINT"))
 
     def drop(self) -> None:
-        """Drops the copies."""
         with self._data.writing() as db:
             for table in self._tables:
                 db.execute(text(f"DROP TABLE {self._mark}_{table.name}"))

@@ -46,7 +46,6 @@ def retry(run: int) -> CommandLine:
 
 
 def cancel(run: int, *, force: bool = False) -> CommandLine:
-    """Cancels a run."""
     return CommandLine("cancel", ("cancel", str(run), *(("--force",) if force else ())))
 
 
@@ -79,7 +78,6 @@ def schedule(job: str, cron: str, tz: str, note: str = "") -> CommandLine:
 
 
 def show_run(run: int, *, action: str = "open") -> CommandLine:
-    """Shows a run."""
     return CommandLine(action, ("show", str(run)))
 
 
@@ -122,22 +120,18 @@ def apply_backfill(number: int) -> CommandLine:
 
 
 def show_backfill(number: int) -> CommandLine:
-    """Shows a backfill."""
     return CommandLine("open", ("backfill", "show", str(number)))
 
 
 def pause_backfill(number: int) -> CommandLine:
-    """Pauses a backfill."""
     return CommandLine("pause", ("backfill", "pause", str(number)))
 
 
 def resume_backfill(number: int) -> CommandLine:
-    """Resumes a backfill."""
     return CommandLine("resume", ("backfill", "resume", str(number)))
 
 
 def cancel_backfill(number: int) -> CommandLine:
-    """Cancels a backfill."""
     return CommandLine("cancel", ("backfill", "cancel", str(number)))
 
 
@@ -178,7 +172,6 @@ def audit(typed: str) -> tuple[CommandLine, CommandLine]:
 
 
 def show_alert(alert: int) -> CommandLine:
-    """Shows an alert."""
     return CommandLine("open", ("alerts", "show", str(alert)))
 
 

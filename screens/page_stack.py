@@ -84,7 +84,6 @@ class PageStack(BaseApp):
         self._go("backfills")
 
     def action_jobs(self) -> None:
-        """Opens the jobs."""
         self._go("jobs")
 
     def action_runs(self) -> None:
@@ -96,7 +95,6 @@ class PageStack(BaseApp):
         self._go("cache")
 
     def action_alerts(self) -> None:
-        """Opens the alerts."""
         self._go("alerts")
 
     def action_packs(self) -> None:

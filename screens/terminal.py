@@ -127,7 +127,6 @@ class TerminalWriter:
         self.is_closed = False
 
     def fileno(self) -> int:
-        """The descriptor."""
         return self._file
 
     def flush(self) -> None:

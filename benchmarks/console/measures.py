@@ -65,7 +65,6 @@ class Keys:
 
     @property
     def p50(self) -> float:
-        """The median."""
         return statistics.median(self.taken) if self.taken else math.inf
 
     @property

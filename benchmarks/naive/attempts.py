@@ -28,24 +28,18 @@ class Base(DeclarativeBase):
 
 
 class User(Base):
-    """A user."""
-
     __tablename__ = users.name
     id: Mapped[str] = mapped_column(primary_key=True)
     active: Mapped[bool]
 
 
 class Subject(Base):
-    """A subject."""
-
     __tablename__ = tables.subjects.name
     id: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str]
 
 
 class Topic(Base):
-    """A topic."""
-
     __tablename__ = tables.topics.name
     id: Mapped[str] = mapped_column(primary_key=True)
     subject_id: Mapped[str]
@@ -53,16 +47,12 @@ class Topic(Base):
 
 
 class QuestionSubtopic(Base):
-    """A subtopic of a question."""
-
     __tablename__ = tables.question_subtopics.name
     question_id: Mapped[str] = mapped_column(ForeignKey("questions.id"), primary_key=True)
     subtopic_id: Mapped[str] = mapped_column(ForeignKey("subtopics.id"), primary_key=True)
 
 
 class Subtopic(Base):
-    """A subtopic."""
-
     __tablename__ = tables.subtopics.name
     id: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str]

@@ -332,7 +332,6 @@ class ExtensionContext:
 
     @property
     def cache(self) -> Cache:
-        """The cache."""
         return self._tools.cache
 
     def among(self, column: Any, keys: list[str]) -> Any:

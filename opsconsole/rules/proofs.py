@@ -21,7 +21,6 @@ class Proof:
 
 
 def proof_of_run(run: Run) -> Proof:
-    """The row of a run."""
     content = {
         "job": run.job,
         "window": run.window.label,
@@ -42,7 +41,6 @@ def proof_of_registration(found: Registration) -> Proof:
 
 
 def proof_of_lease(lease: Lease) -> Proof:
-    """The row of the lease."""
     holder = lease.holder
     content = {
         "token": lease.token,

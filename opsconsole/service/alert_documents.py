@@ -152,7 +152,6 @@ def page_document(page: AlertPage) -> AlertDetails:
 
 
 def silence_document(silence: Silence) -> SilenceDocument:
-    """A silence."""
     return SilenceDocument(
         id=silence.id,
         target=silence.target,

@@ -142,7 +142,6 @@ def step_document(view: StepView) -> StepDocument:
 
 
 def window_document(status: WindowStatus) -> WindowDocument:
-    """A window of a job."""
     return WindowDocument(
         window=status.window.label,
         start=utc(status.window.start),

@@ -69,7 +69,6 @@ def job_document(card: JobCard, pauses: Sequence[Pause]) -> JobDocument:
 
 
 def pause_document(pause: Pause) -> PauseDocument:
-    """A pause."""
     return PauseDocument(
         target=pause.target,
         since=utc(pause.since),

@@ -107,7 +107,6 @@ def total_document(total: OccurrenceTotal) -> TotalDocument:
 
 
 def why_document(explanation: Explanation) -> WhyDocument:
-    """An explanation."""
     return WhyDocument(
         job=explanation.job,
         cron=explanation.cron,

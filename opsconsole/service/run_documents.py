@@ -109,7 +109,6 @@ class FailedItemDocument(Document, frozen=True, kw_only=True):
 
 
 def run_summary(run: Run) -> RunSummary:
-    """The result of a run."""
     counts = run.counts
     return RunSummary(
         id=run.id,
@@ -127,7 +126,6 @@ def run_summary(run: Run) -> RunSummary:
 
 
 def run_document(run: Run) -> RunDocument:
-    """A run."""
     return RunDocument(
         **structs.asdict(run_summary(run)),
         trigger=run.trigger,
@@ -182,5 +180,4 @@ def log_line(line: LogLine) -> LogLineDocument:
 
 
 def failed_item(failed: FailedItem) -> FailedItemDocument:
-    """An item that failed."""
     return FailedItemDocument(item=failed.item, batch=failed.batch, kind=failed.kind, message=failed.message)

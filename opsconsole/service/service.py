@@ -89,7 +89,6 @@ class Service:
 
     @cached_property
     def audit(self) -> AuditTrail:
-        """The audit trail."""
         from opsconsole.service.audit import AuditTrail
 
         return AuditTrail(self._backend)
@@ -124,7 +123,6 @@ class Service:
 
     @cached_property
     def alerts(self) -> Alerts:
-        """Alerts and silences."""
         from opsconsole.service.alerts import Alerts
 
         return Alerts(self._backend, self.commands)
@@ -142,7 +140,6 @@ class Service:
 
     @property
     def store(self) -> Store:
-        """The store."""
         return self._backend.store
 
     @property

@@ -27,7 +27,6 @@ class AlertActionsPage(RunActionsPage):
         raise NotImplementedError
 
     def selected_alert(self) -> AlertCard | None:
-        """The selected alert."""
         raise NotImplementedError
 
     def refused(self) -> frozenset[str]:

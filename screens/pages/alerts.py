@@ -53,7 +53,6 @@ class AlertsScreen(RowListPage[AlertPage | None, Segment], AlertActionsPage):
         self.repaint()
 
     def presence_name(self) -> str:
-        """This page."""
         return "alerts"
 
     def footer(self) -> tuple[tuple[str, str], ...]:
@@ -105,7 +104,6 @@ class AlertsScreen(RowListPage[AlertPage | None, Segment], AlertActionsPage):
         return None if number is None else self.host.service.alerts.page(number)
 
     def loaded(self, data: AlertPage | None) -> None:
-        """Keeps them."""
         self._page = data
 
     def poll_seconds(self) -> float | None:

@@ -66,7 +66,6 @@ class AuditScreen(FilterPage, PollingPage[AuditPage]):
         self._verified: Stepping[Verification] = Stepping(self, self.repaint, pause_seconds=STEP_SECONDS)
 
     def presence_name(self) -> str:
-        """This page."""
         return "audit"
 
     def panels(self) -> ComposeResult:

@@ -97,7 +97,6 @@ class BackfillPage(BackfillActionsPage[BackfillData]):
         self.backfills, self._steps = (data.backfill,), data.steps
 
     def chosen(self) -> Backfill | None:
-        """This backfill."""
         return self.backfills[0] if self.backfills else None
 
     def job(self) -> str | None:

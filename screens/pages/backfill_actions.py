@@ -50,7 +50,6 @@ class BackfillActionsPage(PollingPage[Data], Generic[Data]):
         self.backfills: Sequence[Backfill] = ()
 
     def job(self) -> str | None:
-        """The selected job."""
         raise NotImplementedError
 
     def window(self) -> str | None:

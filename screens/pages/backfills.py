@@ -57,7 +57,6 @@ class BackfillScreen(BackfillActionsPage[BackfillsData]):
         self.cursor = next(iter(windows.keys(self._calendars)), None)
 
     def presence_name(self) -> str:
-        """This page."""
         return "backfill"
 
     def footer(self) -> tuple[tuple[str, str], ...]:

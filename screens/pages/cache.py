@@ -78,7 +78,6 @@ class CacheScreen(PollingPage[CacheData]):
         self.cursor = next(iter(cache.keys(self._families())), None)
 
     def presence_name(self) -> str:
-        """This page."""
         return "cache"
 
     def panels(self) -> ComposeResult:

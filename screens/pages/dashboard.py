@@ -112,7 +112,6 @@ class Dashboard(QuietPage, AlertActionsPage):
         self.follow()
 
     def presence_name(self) -> str:
-        """This page."""
         return "dashboard"
 
     def footer(self) -> tuple[tuple[str, str], ...]:

@@ -45,7 +45,6 @@ class DocumentScreen(Page):
         self._first = self._last = 0
 
     def wheel_action(self, step: int) -> str:
-        """Scrolls."""
         return f"scroll({step})"
 
     def presence_name(self) -> str:

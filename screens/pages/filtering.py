@@ -50,7 +50,6 @@ class FilterPage(Page):
             await super().on_event(event)
 
     def action_filter(self) -> None:
-        """Opens the filter."""
         self.filter.is_open = True
         self.repaint()
 

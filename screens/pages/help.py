@@ -40,11 +40,9 @@ class HelpScreen(Page):
         self._first = self._last = 0
 
     def wheel_action(self, step: int) -> str:
-        """Scrolls."""
         return f"scroll({step})"
 
     def presence_name(self) -> str:
-        """This page."""
         return "help"
 
     def content(self, view: View, cells: int, rows: int) -> list[Line]:

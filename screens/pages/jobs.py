@@ -61,7 +61,6 @@ class JobsScreen(FilterPage, RowListPage["JobPage | None", Segment], RunActionsP
         self.repaint()
 
     def presence_name(self) -> str:
-        """This page."""
         return "jobs"
 
     def footer(self) -> tuple[tuple[str, str], ...]:
@@ -92,7 +91,6 @@ class JobsScreen(FilterPage, RowListPage["JobPage | None", Segment], RunActionsP
         return page
 
     def loaded(self, data: JobPage | None) -> None:
-        """Keeps them."""
         self._page = data
 
     def poll_seconds(self) -> float | None:

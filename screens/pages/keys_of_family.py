@@ -147,7 +147,6 @@ class KeysScreen(FilterPage):
         self.repaint()
 
     def action_scroll_value(self, pages: int) -> None:
-        """Scrolls the value."""
         value = self._looked[1] if self._looked is not None else None
         last = keys_of_family.furthest(value if isinstance(value, KeyValue) else None, self._value_rows)
         self._first = max(0, min(last, self._first + pages * self._value_rows))

@@ -48,11 +48,9 @@ class PacksScreen(PollingPage[tuple[PanelView, ...]]):
         self._first = 0
 
     def wheel_action(self, step: int) -> str:
-        """Scrolls."""
         return f"scroll({step})"
 
     def presence_name(self) -> str:
-        """This page."""
         return "packs"
 
     def panels(self) -> ComposeResult:
@@ -74,7 +72,6 @@ class PacksScreen(PollingPage[tuple[PanelView, ...]]):
         return self.host.service.queries.panels()
 
     def loaded(self, data: tuple[PanelView, ...]) -> None:
-        """Keeps them."""
         self._panels = data
 
     def table(self) -> Table | None:

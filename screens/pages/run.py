@@ -92,7 +92,6 @@ class RunScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
         self.set_focus(self.query_one("#log"), scroll_visible=False)
 
     def wheel_action(self, step: int) -> str:
-        """Scrolls."""
         return f"scroll({step})"
 
     def presence_name(self) -> str:
@@ -206,7 +205,6 @@ class RunScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
         return Loaded(page, lines, items, start)
 
     def loaded(self, data: Loaded) -> None:
-        """Keeps them."""
         self._data = data.page
         new = [each for each in data.lines if each.number > self._last_line]
         self._lines += [(each.at, each.line) for each in new]
@@ -224,19 +222,16 @@ class RunScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
     # --- keys ---------------------------------------------------------------------------------------------------
 
     def job(self) -> str | None:
-        """The job of this run."""
         run = self._run()
         return run.job if run else None
 
     def run_for(self, verb: str) -> Run | None:
-        """This run."""
         run = self._run()
         if run is None:
             self.show_notice(f"nothing to {verb}: run {self.number} is not loaded")
         return run
 
     def run_number(self, *, active: bool = False) -> int | None:
-        """This run."""
         return self.number
 
     def shown_run(self, *, active: bool = False) -> Run | None:

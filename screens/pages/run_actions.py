@@ -35,7 +35,6 @@ class RunActionsPage(Page):
     ]
 
     def job(self) -> str | None:
-        """The selected job."""
         raise NotImplementedError
 
     def run_for(self, verb: str) -> Run | None:
@@ -123,7 +122,6 @@ class RunActionsPage(Page):
         await self.host.open_calendar(self.job(), self.gap())
 
     def action_cancel(self) -> None:
-        """Cancels the run."""
         run = self.run_for("cancel")
         if run is not None:
             actions.cancel(self.host, run)

@@ -109,7 +109,6 @@ class RunsScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
         self.repaint()
 
     def presence_name(self) -> str:
-        """This page."""
         return "runs"
 
     def footer(self) -> tuple[tuple[str, str], ...]:
@@ -263,7 +262,6 @@ class RunsScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
         self.repaint()
 
     def action_open(self) -> None:
-        """Opens the run."""
         run = self.run_for("open")
         if run is not None:
             self.host.open_run(run.id)

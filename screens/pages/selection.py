@@ -44,7 +44,6 @@ class WindowSelection:
             self._start, self._end = at, None
 
     def unmark(self) -> None:
-        """Unmarks the range."""
         self._start = self._end = None
 
     def range(self, cursor: date) -> DateRange | None:

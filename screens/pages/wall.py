@@ -20,7 +20,6 @@ class WallScreen(Page):
     BINDINGS: ClassVar[list[BindingType]] = [bind("back", "back", "back")]
 
     def presence_name(self) -> str:
-        """This page."""
         return "wall"
 
     def content(self, view: View, cells: int, rows: int) -> list[Line]:

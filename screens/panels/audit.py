@@ -39,7 +39,6 @@ NO_MATCH = "no row matches; {back} clears the filter"
 
 
 def key(entry: AuditEntry) -> Key:
-    """The key of a row."""
     return PANEL, str(entry.id)
 
 

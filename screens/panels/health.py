@@ -39,7 +39,6 @@ def _shown(findings: tuple[Finding, ...]) -> tuple[Sequence[Finding], Counter[Fi
 
 
 def keys(view: View) -> list[Key]:
-    """The keys of the rows."""
     return [key(finding) for finding in shown(view)[0]]
 
 

@@ -54,7 +54,6 @@ Sections = Callable[[int], Sequence[Section]]
 
 
 def title(card: JobCard | None) -> Line:
-    """The name of the job."""
     return line(text(card.name, "title", 80)) if card is not None else EMPTY
 
 

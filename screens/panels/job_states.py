@@ -49,12 +49,10 @@ class JobState:
 
     @property
     def card(self) -> JobCard:
-        """The job."""
         return self.status.card
 
     @property
     def name(self) -> str:
-        """The name of the job."""
         return self.status.card.name
 
     @property
@@ -74,7 +72,6 @@ class JobState:
 
     @property
     def key(self) -> Key:
-        """Its row."""
         return key(self.name)
 
 
@@ -93,7 +90,6 @@ def _worst_first(found: Sequence[JobStatus], live: tuple[Progress, ...], *, is_k
 
 
 def keys(view: View) -> Sequence[Key]:
-    """The keys of the rows."""
     return keys_of(worst_first(view))
 
 

@@ -115,5 +115,4 @@ def clear_parts(family: Family, key: str | None) -> dict[str, str]:
 
 
 def listed(found: KeysFound | None) -> Sequence[Key]:
-    """The keys of the rows."""
     return [(PANEL, key) for key in found.keys] if found is not None else []

@@ -35,7 +35,6 @@ MORE_FOR_NAMES = 12
 
 
 def keys(view: View) -> list[Key]:
-    """The keys of the rows."""
     return [key for key, _ in _rows(view)]
 
 

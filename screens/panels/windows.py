@@ -56,7 +56,6 @@ def summarise(range_: DateRange, windows: Sequence[WindowStatus]) -> WindowSumma
 
 
 def keys(calendars: Sequence[WindowedJob]) -> list[Key]:
-    """The keys of the rows."""
     return [(PANEL, each.job) for each in calendars]
 
 
