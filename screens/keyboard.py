@@ -8,6 +8,7 @@ import selectors
 import time
 from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from threading import Event
 
@@ -19,8 +20,8 @@ from screens.textual_private import KeyParser
 log = logging.getLogger(__name__)
 
 READ_BYTES = 4096
-POLL_SECONDS, WAITING_POLL_SECONDS = 0.1, 0.005
-"""Between two looks for what has become due; the second while an escape character waits."""
+PASTE_POLL_SECONDS, ESCAPE_POLL_SECONDS = 0.1, 0.005
+"""Between two looks for what has become due, during a paste and while an escape character waits."""
 PASTE_SECONDS = 1.0
 """A paste of which nothing more arrives for this long has ended, although its end was not sent."""
 KEY_CHARACTERS = 8
@@ -66,6 +67,11 @@ class PasteLimiter:
             data = rest
         return "".join(parts)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a paste has begun and not ended."""
+        return self._room is not None
+
     def tick(self, now: float) -> str:
         """The end of a paste that was not finished, once it is due."""
         if self._room is None or now - self._last < PASTE_SECONDS:
@@ -100,9 +106,11 @@ class Keyboard:
         yield from self._guarded(self._parser.tick)
 
     @property
-    def poll_seconds(self) -> float:
-        """How long to wait for bytes before the next tick."""
-        return WAITING_POLL_SECONDS if self._parser.is_waiting else POLL_SECONDS
+    def poll_seconds(self) -> float | None:
+        """How long to wait for bytes before the next tick; None while nothing can become due."""
+        if self._parser.is_waiting:
+            return ESCAPE_POLL_SECONDS
+        return PASTE_POLL_SECONDS if self._pastes.is_open else None
 
     def _parse(self, text: str) -> Iterator[Message]:
         # One at a time: a sequence that the parser cannot take must not take the keys behind it along.
@@ -124,13 +132,42 @@ def is_sane(message: Message) -> bool:
     return 0 < message.size.width <= MAX_COLUMNS and 0 < message.size.height <= MAX_ROWS
 
 
-def read_keys(file: int, ended: Event, process: Callable[[Message], None]) -> None:
+class End(Event):
+    """An event that also ends the wait of a selector: a thread that waits for keys is not woken without one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._reading, self._writing = os.pipe()
+        for end in (self._reading, self._writing):
+            os.set_blocking(end, False)
+
+    def fileno(self) -> int:
+        """Can be read while the event is set."""
+        return self._reading
+
+    def set(self) -> None:
+        """Sets it."""
+        super().set()
+        with suppress(BlockingIOError):  # it was set often enough
+            os.write(self._writing, b"!")
+
+    def clear(self) -> None:
+        """Resets it."""
+        super().clear()
+        with suppress(BlockingIOError):
+            while os.read(self._reading, READ_BYTES):
+                pass
+
+
+def read_keys(file: int, ended: End, process: Callable[[Message], None]) -> None:
     """Reads until `ended`. Raises OSError when the terminal is closed."""
     keyboard = Keyboard()
     with selectors.DefaultSelector() as selector:
-        selector.register(file, selectors.EVENT_READ)
+        for source in (file, ended):
+            selector.register(source, selectors.EVENT_READ)
         while not ended.is_set():
-            data = os.read(file, READ_BYTES) if selector.select(keyboard.poll_seconds) else b""
+            ready = [key.fd for key, _ in selector.select(keyboard.poll_seconds)]
+            data = os.read(file, READ_BYTES) if file in ready else b""
             for messages in (keyboard.feed(data, time.monotonic()) if data else (), keyboard.tick(time.monotonic())):
                 for message in messages:
                     process(message)

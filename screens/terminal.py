@@ -21,7 +21,7 @@ from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 
 from opsconsole.core.supervision import log_failure
-from screens.keyboard import MAX_COLUMNS, MAX_ROWS, read_keys
+from screens.keyboard import MAX_COLUMNS, MAX_ROWS, End, read_keys
 
 if TYPE_CHECKING:
     from io import TextIOWrapper
@@ -181,6 +181,7 @@ class SteadyDriver(LinuxDriver):
     def __init__(self, app: App[Any], **options: Any) -> None:
         super().__init__(app, **options)
         self._is_suspended = False
+        self.exit_event = self._input_end = End()
         file = self._file.fileno() if self._file is not None else 2
         self._writer = TerminalWriter(file, on_close=self._hang_up, on_resume=self._redraw)
         self._file = cast("TextIOWrapper", self._writer)  # Textual only writes to it
@@ -194,7 +195,7 @@ class SteadyDriver(LinuxDriver):
         threading.Thread(target=self._watch_for_hangup, name="console-hangup", daemon=True).start()
         while not self.exit_event.is_set():
             try:
-                read_keys(self.fileno, self.exit_event, self.process_message)
+                read_keys(self.fileno, self._input_end, self.process_message)
             except OSError:
                 self._hang_up()
                 return

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import threading
 import time
 from collections.abc import Iterator
 
 import pytest
 from textual import events
+from textual.message import Message
 from textual.pilot import Pilot
 
 from screens.app import ConsoleApp
-from screens.keyboard import END, PASTE_CHARACTERS, PASTE_SECONDS, POLL_SECONDS, START, Keyboard
+from screens.keyboard import (
+    END,
+    ESCAPE_POLL_SECONDS,
+    PASTE_CHARACTERS,
+    PASTE_POLL_SECONDS,
+    PASTE_SECONDS,
+    START,
+    End,
+    Keyboard,
+    read_keys,
+)
 from screens.textual_private import ESCAPE_SECONDS
 from tests.screens.console import Console, run_console
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import PATIENCE_SECONDS, eventually, finished
 
 SEQUENCES = {
     "not UTF-8": b"\xff",
@@ -186,12 +199,39 @@ def test_a_paste_without_end_takes_no_more_memory_than_a_field_could() -> None:
 
 def test_an_escape_key_is_answered_within_30_ms_and_a_sequence_in_one_piece_is_none() -> None:
     keyboard = Keyboard()
-    assert keyboard.poll_seconds == POLL_SECONDS
+    assert keyboard.poll_seconds is None
 
     assert keys(keyboard, b"\x1b", 0.0) == []
-    assert keyboard.poll_seconds + ESCAPE_SECONDS <= 0.03
+    assert keyboard.poll_seconds == ESCAPE_POLL_SECONDS
+    assert ESCAPE_POLL_SECONDS + ESCAPE_SECONDS <= 0.03
     assert keyboard._parser._awaiting.timeout == ESCAPE_SECONDS
     later(keyboard, 0.1)
 
-    assert keyboard.poll_seconds == POLL_SECONDS
+    assert keyboard.poll_seconds is None
     assert keys(keyboard, b"\x1b[A", 0.2) == ["up"]
+
+
+def test_waiting_for_keys_ends_on_request_and_can_begin_again() -> None:
+    reading, writing = os.pipe()
+    end, found = End(), list[Message]()
+    try:
+        for key in "ab":
+            waiting = threading.Thread(target=read_keys, args=(reading, end, found.append), name="read_keys")
+            waiting.start()
+            os.write(writing, key.encode())
+            eventually(lambda key=key: key in [getattr(each, "key", "") for each in found], key)  # type: ignore[misc]
+            end.set()
+            finished(waiting)
+            end.clear()
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def test_nothing_is_due_but_during_a_paste_or_after_an_escape() -> None:
+    keyboard = Keyboard()
+    list(keyboard.feed(START.encode() + b"half a paste", 0.0))
+    assert keyboard.poll_seconds == PASTE_POLL_SECONDS
+
+    list(keyboard.tick(PASTE_SECONDS))
+    assert keyboard.poll_seconds is None
