@@ -25,6 +25,7 @@ from opsconsole.core.database_errors import reason
 from opsconsole.core.errors import Fenced
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.humanize import count, duration
+from opsconsole.leader.clock_watch import JUMP, STEP, ClockWatch
 from opsconsole.leader.containment import Containment, ends_leadership
 from opsconsole.leader.empty_checks import Due, EmptyChecks
 from opsconsole.leader.registering import recorded, register
@@ -46,10 +47,6 @@ from opsconsole.store import (
 
 log = logging.getLogger(__name__)
 
-JUMP = timedelta(minutes=5)
-"""A clock that gained this much on the steady clock since the last tick was set forward."""
-STEP = timedelta(seconds=1)
-"""A clock that lost this much on the steady clock since the last tick was set back."""
 DRIFT_SECONDS, WAKE_SECONDS = 0.005, 60.0
 """How far the clock may move against the one that waits before APScheduler looks at it again, and the longest wait
 without that."""
@@ -83,7 +80,7 @@ class Scheduler:
         """The last recorded time of the jobs that have rows later than their cursor: see `_set_back`."""
         self._due: dict[str, datetime] = {}
         self._lock = threading.Lock()
-        self._last_tick: tuple[datetime, float] | None = None
+        self._clock = ClockWatch()
         self._ahead = self._woken = 0.0
         # One thread, so that plans follow each other; in memory, because the store knows what was planned.
         self._ticker = BackgroundScheduler(
@@ -98,7 +95,7 @@ class Scheduler:
         Raises Fenced when this process no longer leads.
         """
         now = self._now()
-        self._last_tick = now, steady()  # a clock set between the registration and the first tick has jumped, too
+        self._clock.start(now)  # a clock set between the registration and the first tick has jumped, too
         with self._store.fenced(self._token) as db:
             self._take_jobs(db)
             self._set_back(db, now)
@@ -165,18 +162,14 @@ class Scheduler:
 
     def _tick(self) -> None:
         with self._lock:
-            now, last_tick = self._now(), self._last_tick
-            gained = self._gained(now)
-            try:
+            now = self._now()
+            with self._clock.looking(now) as gained:
                 if gained < -STEP or any(cursor > now for cursor in self._cursors.values()):
                     with self._store.fenced(self._token) as db:
                         self._set_back(db, now)
                         self._read_cursors(db)
                 due = list(self._due_jobs(now))
                 queued = self._plan(due, now, gained > JUMP) if due else 0
-            except Exception:
-                self._last_tick = last_tick
-                raise
             reach(Point.PLAN_COMMITTED)
         if queued:
             self._planned()
@@ -314,16 +307,6 @@ class Scheduler:
         """How long after their scheduled times the runs of a job start."""
         job = self._jobs.get(name)
         return timedelta(0) if job is None else job.shift
-
-    def _gained(self, now: datetime) -> timedelta:
-        """How far the clock was set forward since the last tick; negative when it was set back."""
-        before, self._last_tick = self._last_tick, (now, steady())
-        if before is None:
-            return timedelta(0)
-        gained = (now - before[0]) - timedelta(seconds=self._last_tick[1] - before[1])
-        if abs(gained) > JUMP:
-            log.warning("the clock was set %s by %s", "forward" if gained > JUMP else "back", duration(abs(gained)))
-        return gained
 
     def _look_ahead(self, cursors: dict[str, datetime]) -> None:
         for name, cursor in cursors.items():

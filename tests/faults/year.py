@@ -21,7 +21,7 @@ from opsconsole.core import configuration
 from opsconsole.core.database import Database
 from opsconsole.core.settings import Settings
 from opsconsole.embedded import sample
-from opsconsole.leader import scheduler as schedulers
+from opsconsole.leader import clock_watch, scheduler as schedulers
 from opsconsole.leader.containment import Containment
 from opsconsole.leader.empty_checks import EmptyChecks
 from opsconsole.leader.retention import Pruning
@@ -102,7 +102,7 @@ def year(
     try:
         migrate.upgrade(store)
         machine = _Machine(loaded, store)
-        with patch.object(schedulers, "steady", machine.steady):
+        with patch.object(schedulers, "steady", machine.steady), patch.object(clock_watch, "steady", machine.steady):
             return machine.run(days=days, users=users, budget_seconds=budget_seconds)
     finally:
         store.close()

@@ -37,7 +37,13 @@ from opsconsole.core.database import Connection, Database
 from opsconsole.core.errors import Fenced
 from opsconsole.core.failpoints import Point
 from opsconsole.core.settings import Actor
-from opsconsole.leader import command_handlers, live_run as live_runs, runner as runners, scheduler as schedulers
+from opsconsole.leader import (
+    clock_watch,
+    command_handlers,
+    live_run as live_runs,
+    runner as runners,
+    scheduler as schedulers,
+)
 from opsconsole.leader.containment import Containment
 from opsconsole.leader.empty_checks import EmptyChecks
 from opsconsole.leader.runner import Runner
@@ -657,7 +663,7 @@ def databases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Datab
         database.close()
         shutil.copyfile(tmp_path / f"{name}.db", tmp_path / f"{name}.new")
     clocks = Clocks()
-    for module in (schedulers, live_runs):
+    for module in (clock_watch, schedulers, live_runs):
         monkeypatch.setattr(module, "steady", lambda: clocks.steady)
     monkeypatch.setattr(failpoints, "_SETTING", "set by the test")
     monkeypatch.setattr(failpoints, "_pass", clocks.reach)
