@@ -109,6 +109,10 @@ class TimedCursor(sqlite3.Cursor):
         with phases.during(self.phase):
             return super().fetchall()
 
+    def fetchone(self) -> Any:
+        with phases.during(self.phase):
+            return super().fetchone()
+
     def fetchmany(self, size: int | None = 1) -> list[Any]:
         with phases.during(self.phase):
             return super().fetchmany(size)

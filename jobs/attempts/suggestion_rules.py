@@ -15,6 +15,7 @@ from jobs.attempts.tables import Status
 UNSOLVED_LIMIT = 3
 MIN_ATTEMPTS = 5
 SLOW_FACTOR = 1.5
+STATUSES = frozenset(Status)
 
 
 class SuggestionKind(StrEnum):
@@ -45,10 +46,10 @@ def choose_suggestion(day: Sequence[AttemptResult], expected: Mapping[float | No
         return Suggestion(
             SuggestionKind.COME_BACK, "You answered no questions that day. Come back and try a few.", {"attempts": 0}
         )
-    statuses = Counter(attempt.status for attempt in day)
-    if unknown := sorted(set(statuses) - set(Status)):
+    statuses = [attempt.status for attempt in day]
+    if unknown := sorted(set(statuses) - STATUSES):
         raise ValueError(f"an attempt has the unknown status {unknown[0]!r}")
-    attempts, correct, unsolved = len(day), statuses[Status.CORRECT], statuses[Status.UNSOLVED]
+    attempts, correct, unsolved = len(day), statuses.count(Status.CORRECT), statuses.count(Status.UNSOLVED)
     if unsolved >= UNSOLVED_LIMIT:
         return Suggestion(
             SuggestionKind.UNSOLVED,

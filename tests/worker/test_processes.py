@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 from opsconsole.authoring.batch import Batch, BatchResult, Lost
-from opsconsole.authoring.run import RunState
+from opsconsole.authoring.run import RunState, Selection
 from opsconsole.calendar.windows import Window
-from opsconsole.core.problems import Work
+from opsconsole.core.problems import Work as LeaderWork
 from opsconsole.leader.engine import Engine
 from opsconsole.store import runs
 from opsconsole.worker import processes
 from opsconsole.worker.ahead import StartedAhead
+from opsconsole.worker.messages import Planning, PlanningResult, Work
 from opsconsole.worker.processes import Processes, WorkersCannotStart
 from tests.conftest import Installing
 from tests.faults.fork_server import Child, ForkServer
@@ -51,7 +52,7 @@ def is_child(folder: Path, parent: int) -> bool:
     return int(ppid) == parent and state not in "ZX"
 
 
-def feed_of(*batches: Batch | None) -> Generator[Batch | None, bool, None]:
+def feed_of(*batches: Work | None) -> Generator[Work | None, bool, None]:
     yield from (batch for batch in batches)  # a generator, which takes what is sent
 
 
@@ -282,7 +283,7 @@ def test_workers_that_cannot_be_replaced_are_a_problem_until_they_can(
     )
 
     def problems() -> list[str]:
-        return [problem.reason for problem in engine.problems() if problem.work == Work.WORKERS]
+        return [problem.reason for problem in engine.problems() if problem.work == LeaderWork.WORKERS]
 
     with place.leading() as engine:
         place.run("fragile.harmless", DAY)
@@ -390,3 +391,26 @@ def test_a_worker_takes_a_batch_larger_than_a_pipe(installing: Installing, url: 
     assert isinstance(result, BatchResult)
     assert (result.ok, result.failed) == (20_000, [])
     assert len(json.dumps(keys)) > 65_536
+
+
+def test_pages_of_keys_are_gathered_while_no_worker_is_idle(installing: Installing, url: str, tmp_path: Path) -> None:
+    place = with_workers(installing, url, 1)
+    keys = [f"user{i:06}" for i in range(30_000)]
+    counting.put(place.data, dict.fromkeys(keys, "fine"))
+    at = datetime(2026, 1, 18, 18, 30, tzinfo=UTC)
+    planning = Planning(1, "counting.wide", Window(at, at, DAY), at, False, Selection.ALL, 60.0)
+    executor = Processes(place.settings.for_workers(), 1, errors=tmp_path / "workers.log")
+
+    gathered: list[list[str]] = [[]]
+    for result in executor(feed_of(planning, *[None] * 10_000), lambda work: False):
+        if result is None:
+            gathered.append([])
+            continue
+        assert isinstance(result, PlanningResult)
+        gathered[-1] += result.keys
+        if result.is_last:
+            break
+    executor.close()
+
+    assert [key for some in gathered for key in some] == keys
+    assert max(map(len, gathered)) <= (processes.MOST_PAGES + 1) * 5000
