@@ -208,7 +208,10 @@ class LiveRun:
             state = BatchState.FAILED if len(result.failed) == len(row.keys) else BatchState.DONE
             self._batches_done += 1
             self._recoveries = 0  # it makes progress, so it did not cause the interruptions
-            summary = f"batch {row.seq} of {self._batches}: {result.ok} ok, {len(result.failed)} failed"
+            of = (
+                f" of {self._batches}" if row.seq <= self._batches else ""
+            )  # one that replaces others has a higher number
+            summary = f"batch {row.seq}{of}: {result.ok} ok, {len(result.failed)} failed"
             self._totals.log(at, summary, *result.log)
         self._write_end(result, state, at)
         self._totals.add_result(row.seq, result, at)

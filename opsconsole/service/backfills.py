@@ -20,6 +20,7 @@ from opsconsole.rules import backfill
 from opsconsole.rules.actions import Verb
 from opsconsole.rules.backfill import OLDEST_FIRST, Only, Order, Pace, Step, StepState, WindowState, WindowStatus
 from opsconsole.rules.backfill_status import Backfill, BackfillState, StepView
+from opsconsole.rules.dates import parse_window
 from opsconsole.service.backend import Backend
 from opsconsole.service.commands import POLL_SECONDS, Commands
 from opsconsole.service.oldest_data import OldestData
@@ -96,6 +97,13 @@ class Backfills:
         begins = self._oldest.begins(found)
         with self._backend.reading() as db:
             return self._survey(db, found, selected, now, begins)
+
+    def window(self, job: str, label: str) -> WindowStatus:
+        """The state of the window with this label, or of the one that holds this date. Raises UnknownJob,
+        NotBackfillable, BadWindow, Unavailable.
+        """
+        day = parse_window(label)
+        return self.windows(job, day, day)[0]
 
     def get(self, number: int) -> Backfill:
         """One backfill, even if only planned. Raises UnknownBackfill."""

@@ -10,6 +10,7 @@ from textual.binding import BindingType
 
 from opsconsole.core.errors import OpsconsoleError
 from opsconsole.core.times import utc
+from opsconsole.rules.backfill import WindowStatus
 from opsconsole.service.occurrence_details import Explanation
 from screens.command_lines import CommandLine
 from screens.dialogs.dialog import INNER, title_line
@@ -48,6 +49,7 @@ class WhyDialog(TextDialog[None]):
         self._typed = TextField(TIME_LENGTH, allowed=TIME)
         self._requested = utc(question.at)
         self._explanation: Explanation | None = None
+        self._window: WindowStatus | None = None
         self._error = ""
         self._first = 0
 
@@ -77,8 +79,8 @@ class WhyDialog(TextDialog[None]):
 
     def command_lines(self) -> Sequence[CommandLine]:
         """The command that shows the same."""
-        job = self._question.job
-        command = why.command(job, self._explanation) if job is not None else None
+        job, window = self._question.job, self._question.window if self._requested is None else None
+        command = why.command(job, self._explanation, window) if job is not None else None
         return (command,) if command is not None else ()
 
     def confirm(self) -> None:
@@ -116,7 +118,7 @@ class WhyDialog(TextDialog[None]):
         return (Piece(self.keyed(HINTS if self._question.job is not None else HINTS_WITHOUT_JOB), "quiet"),)
 
     def _body(self) -> list[Line]:
-        lines = why.facts(self._question, INNER)
+        lines = why.facts(self._question, self._window if self._requested is None else None, INNER)
         lines += [EMPTY] if lines else []
         if self._error:
             lines += wrapped([self._error], INNER, "bad")
@@ -156,5 +158,16 @@ class WhyDialog(TextDialog[None]):
         queries, window = self.host.service.queries, self._question.window
         if at is None and window is not None:
             run_in_thread(self, lambda: queries.why_window(job, window), loaded)
+            self._load_window(job, window)
         else:
             run_in_thread(self, lambda: queries.why(job, at), loaded)
+
+    def _load_window(self, job: str, label: str) -> None:
+        """Reads the state of the window; without it, the answer stands alone."""
+
+        def loaded(result: WindowStatus | OpsconsoleError) -> None:
+            if not isinstance(result, OpsconsoleError):
+                self._window = result
+                self.repaint()
+
+        run_in_thread(self, lambda: self.host.service.backfills.window(job, label), loaded)

@@ -14,6 +14,7 @@ from opsconsole.service.snapshot import Work
 from screens.exports import Cell, Table
 from screens.panels.view import Block, Fitted, Key, View, empty, fitted, hint
 from screens.widgets.lines import EMPTY, Line, Piece, crop, left, line, text, wrapped
+from screens.widgets.names import middle
 from screens.widgets.symbols import Symbol
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def _row(entry: AuditEntry, now: datetime, cells: int) -> Line:
             text(f"{humanize.words(entry.verb)} {entry.target}", limit=MAX_VALUE),
         )
     is_wide = cells >= WIDE
+    target = max(12, cells - (71 if is_wide else 62))
     return line(
         "   ",
         left(humanize.date_and_time(entry.at, now), 17),
@@ -82,7 +84,7 @@ def _row(entry: AuditEntry, now: datetime, cells: int) -> Line:
         Piece(symbol.char, symbol.style),
         " ",
         left(humanize.words(entry.verb), 17 if is_wide else 16),
-        left(entry.target, max(12, cells - (71 if is_wide else 62))),
+        left(middle(entry.target, target), target),
         " ",
         text(symbol.word, symbol.style, 40),
     )

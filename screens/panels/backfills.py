@@ -17,10 +17,11 @@ from screens.panels.questions import NO, Question
 from screens.panels.view import Block, Fitted, Key, fitted, hint
 from screens.widgets import symbols
 from screens.widgets.lines import EMPTY, Line, Piece, bar, crop, ends, fill, left, line, right, text, width
+from screens.widgets.names import middle
 
 PANEL = "backfills"
-WIDE = 110
-"""From this width on, the range is shown beside the job."""
+NARROW, WIDE = 70, 110
+"""From these widths on, it is shown when it started and for whom, and the range is shown beside the job."""
 ROOMY = {False: 110, True: 150}
 """From this width on, a line has words and a bar: without and with the job."""
 CANCEL_BACKFILL = "Cancel the backfill"
@@ -75,13 +76,13 @@ def row(backfill: Backfill, now: datetime, cells: int, tz: str, *, with_jobs: bo
         Piece(symbol.char, symbol.style),
         Piece(" "),
         left(backfill.id, 4, "strong"),
-        Piece(" "),
-        left(at, 18 if is_wide else 12),
-        Piece(" "),
-        left(backfill.requested_by, 12 if is_wide else 6),
     ]
+    if cells >= NARROW:
+        start += [Piece(" "), left(at, 18 if is_wide else 12)]
+        start += [Piece(" "), left(backfill.requested_by, 12 if is_wide else 6)]
     if with_jobs:
-        start += [Piece(" "), left(_jobs(backfill), 30 if is_wide else 24)]
+        jobs = 30 if is_wide else 24
+        start += [Piece(" "), left(_jobs(backfill, jobs), jobs)]
     if is_wide or not with_jobs:
         start += [Piece(" "), left(calendar.between(backfill.since, backfill.until), 24)]
     start.append(Piece(" "))
@@ -182,10 +183,10 @@ def window_list(steps: Sequence[StepView], cells: int, rows: int, index: int | N
     return [_window(view, name, cells, under_cursor=n == index) for n, view in shown]
 
 
-def _jobs(backfill: Backfill) -> str:
+def _jobs(backfill: Backfill, cells: int) -> str:
     """The first job, and the number of others."""
     more = f" +{len(backfill.jobs) - 1}" if len(backfill.jobs) > 1 else ""
-    return f"{backfill.jobs[0] if backfill.jobs else '-'}{more}"
+    return middle(backfill.jobs[0] if backfill.jobs else "-", cells - len(more)) + more
 
 
 def _window(view: StepView, name: int, cells: int, *, under_cursor: bool) -> Line:

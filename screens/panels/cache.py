@@ -169,6 +169,12 @@ def _ttl(family: Family, usage: FamilyUsage | None) -> str:
     return "-" if usage is None or usage.ttl is None else humanize.short_duration(usage.ttl[1])
 
 
+def ttl_left(least: float, most: float) -> str:
+    """`12 s to 1 h 59 min left`; one duration where both are the same in words."""
+    words = dict.fromkeys(map(humanize.duration, (least, most)))
+    return f"{' to '.join(words)} left"
+
+
 def _rate(days: Sequence[CacheDay]) -> float | None:
     hits, misses = sum(day.hits for day in days), sum(day.misses for day in days)
     return hits / (hits + misses) if hits + misses else None
@@ -186,7 +192,7 @@ def _details(family: Family, families: Families, cells: int) -> list[Line]:
     ttl = "no TTL" if family.ttl is None else f"TTL {humanize.duration(family.ttl)}"
     parts = [ttl]
     if usage is not None and usage.ttl is not None:
-        parts.append(f"{humanize.duration(usage.ttl[0])} to {humanize.duration(usage.ttl[2])} left")
+        parts.append(ttl_left(usage.ttl[0], usage.ttl[2]))
     if usage is not None and usage.without_ttl and family.ttl is not None:
         parts.append(f"{usage.without_ttl:,} sampled keys never expire")
     if family.computed_from:

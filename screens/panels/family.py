@@ -9,7 +9,7 @@ from opsconsole.cache.families import Family
 from opsconsole.cache.figures import CacheDay, FamilyUsage
 from opsconsole.core import humanize
 from screens.panels import chart
-from screens.panels.cache import Families
+from screens.panels.cache import Families, ttl_left
 from screens.panels.view import View
 from screens.widgets import symbols
 from screens.widgets.lines import EMPTY, Line, Piece, bar, crop, left, line, right, text, wrapped
@@ -42,8 +42,9 @@ def _facts(family: Family, usage: FamilyUsage | None, cells: int) -> Iterator[Li
     yield from _labelled("pattern", family.pattern, cells)
     parts = ["never expires" if family.ttl is None else humanize.duration(family.ttl)]
     if usage is not None and usage.ttl is not None:
-        least, mean, most = map(humanize.duration, usage.ttl)
-        parts.append(f"{least} to {most} left, {mean} on average")
+        least, mean, most = usage.ttl
+        parts.append(ttl_left(least, most))
+        parts += [f"{humanize.duration(mean)} on average"] if least < most else []
     if usage is not None and usage.without_ttl and family.ttl is not None:
         parts.append(f"{usage.without_ttl:,} sampled keys never expire")
     yield from _labelled("TTL", " · ".join(parts), cells)

@@ -173,7 +173,8 @@ def _row(view: View, run: Run, name: str, widths: Columns, cells: int) -> Line:
     seconds = run.seconds
     if seconds is None and run.started_at is not None:
         seconds = float(round((view.now - run.started_at).total_seconds()))
-    parts.append(right(humanize.elapsed(seconds), widths.took))
+    took = humanize.elapsed(seconds)
+    parts.append(right(took if len(took) <= widths.took else humanize.short_duration(seconds), widths.took))
     row = fill(tuple(parts), cells)
     return tuple(Piece(piece.text, f"{piece.style} under cursor".strip()) for piece in row) if is_chosen else row
 

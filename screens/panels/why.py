@@ -10,6 +10,7 @@ from opsconsole.authoring.occurrence import OccurrenceState
 from opsconsole.authoring.run import NEEDS_A_LOOK, Run, Trigger
 from opsconsole.core import humanize
 from opsconsole.rules import finding_text, runbook
+from opsconsole.rules.backfill import WindowStatus
 from opsconsole.rules.causes import causes
 from opsconsole.rules.explain import Answer
 from opsconsole.rules.findings import FindingKind
@@ -62,7 +63,9 @@ def of_run(view: View, run: Run) -> Question:
 
 
 def of_finding(view: View, finding: Finding) -> Question:
-    """About the scheduled time with which a problem began; and which problem explains it, or which it explains."""
+    """About the scheduled time with which a problem began, or that of the newest window that it is about; and which
+    problem explains it, or which it explains.
+    """
     sentence = _sentence(view, finding)
     explained = causes(view.snapshot.findings)
     by = [_sentence(view, each) for each in view.snapshot.findings if each.key == explained.get(finding.key)]
@@ -74,12 +77,14 @@ def of_finding(view: View, finding: Finding) -> Question:
     sentence = f"{sentence}, probably because {by[0]}" if by else sentence
     if finding.run is not None:
         return Question(finding.subject, _scheduled_time(finding.run), (sentence, *_run_facts(view, finding.run)))
+    if finding.kind is FindingKind.INCOMPLETE_WINDOWS and finding.items:
+        return Question(finding.subject, None, (sentence,), max(finding.items))
     return Question(finding.subject, finding.since if finding.kind in SCHEDULED_SINCE else None, (sentence,))
 
 
 def of_window(job: str, label: str) -> Question:
     """About the scheduled time that covers a window."""
-    return Question(job, None, (f"{job} for {label}",), label)
+    return Question(job, None, (f"{job} {label}",), label)
 
 
 def of_alert(view: View, card: AlertCard) -> Question:
@@ -88,6 +93,9 @@ def of_alert(view: View, card: AlertCard) -> Question:
     finding = next((each for each in view.snapshot.findings if each.key == alert.key), None)
     if finding is not None and alert.is_open:
         return of_finding(view, finding)
+    windows = alert.evidence.get("items", ()) if alert.rule is FindingKind.INCOMPLETE_WINDOWS else ()
+    if alert.job is not None and windows:
+        return Question(alert.job, None, (alert.message,), max(map(str, windows)))
     run = view.find_run(alert.run) if alert.run is not None else None
     at = _scheduled_time(run) if run is not None else alert.since if alert.rule in SCHEDULED_SINCE else None
     return Question(alert.job, at, (alert.message,))
@@ -129,9 +137,14 @@ STATES = {
 }
 
 
-def facts(question: Question, cells: int) -> list[Line]:
-    """What is known before the question is answered."""
-    return wrapped(question.facts, cells, "strong")
+def facts(question: Question, window: WindowStatus | None, cells: int) -> list[Line]:
+    """What is known before the question is answered, and the state of its window once that is read."""
+    lines = wrapped(question.facts, cells, "strong")
+    if window is None:
+        return lines
+    symbol = symbols.WINDOW[window.state]
+    state = line(f"{window.window.label}: ", Piece(f"{symbol.char} {symbol.word}".strip(), symbol.style))
+    return [*lines, state, *wrapped([wording.window(window)], cells)]
 
 
 def answer(explanation: Explanation, cells: int) -> list[Line]:
@@ -154,10 +167,12 @@ def neighbours(explanation: Explanation, now: datetime, cells: int) -> Line:
     return ends(start, end, cells)
 
 
-def command(job: str, explanation: Explanation | None) -> CommandLine | None:
-    """The command line that shows the same, once there is an answer."""
+def command(job: str, explanation: Explanation | None, window: str | None = None) -> CommandLine | None:
+    """The command line that shows the same, about a window or a time, once there is an answer."""
     answers = explanation.answers if explanation is not None else ()
-    return command_lines.why(job, answers[0].at) if answers else None
+    if not answers:
+        return None
+    return command_lines.why(job, window=window) if window is not None else command_lines.why(job, answers[0].at)
 
 
 def _moment(each: Answer, tz: str, cells: int) -> Line:

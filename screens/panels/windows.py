@@ -30,7 +30,8 @@ COLUMNS = {
     WindowState.MISSING: 8,
 }
 """The width of each state's count."""
-WIDE = 110
+NARROW, WIDE = 70, 110
+NARROW_COLUMN = 5
 UP_TO_DATE = (WindowState.FRESH, WindowState.NOT_DUE, WindowState.NO_DATA)
 STATE_CELLS = 9
 HEADER_ROWS = 1
@@ -80,9 +81,13 @@ def rows(
     """The names of the columns, and one line for each job; `has_failed` when the summaries cannot be loaded."""
     if not calendars:
         return fitted([hint(NO_JOB)], room, cells, None)
-    name = min(max(len(each.job) for each in calendars), max(27, cells - 79))
-    header = line("  ", left("", name), *(right(f"{state}", COLUMNS[state], "quiet") for state in COLUMNS))
-    last = line(Piece("  checked  ", "quiet"), Piece("       newest backfill" if cells >= WIDE else "", "quiet"))
+    widths, name = _widths(cells), min(max(len(each.job) for each in calendars), max(27, cells - 79))
+    words = {state: f"{state}" if cells >= NARROW else symbols.WINDOW[state].char for state in COLUMNS}
+    header = line("  ", left("", name), *(right(words[state], widths[state], "quiet") for state in COLUMNS))
+    last = line(
+        Piece("  checked  " if cells >= NARROW else "", "quiet"),
+        Piece("       newest backfill" if cells >= WIDE else "", "quiet"),
+    )
     newest = {job: backfill for backfill in reversed(backfills) for job in backfill.jobs}
     table = [
         Block((_row(each, summaries.get(each.job), newest.get(each.job), now, name, cells, has_failed),), key)
@@ -106,13 +111,20 @@ def _row(
         return crop((*start, Piece(f"  {NEWEST_ONLY}", "quiet")), cells)
     if summary is None:
         return crop((*start, Piece("  unknown" if has_failed else "  loading", "quiet")), cells)
-    counts = [_count(state, summary.counts.get(state, 0)) for state in COLUMNS]
+    widths = _widths(cells)
+    counts = [_count(state, summary.counts.get(state, 0), widths[state]) for state in COLUMNS]
+    if cells < NARROW:
+        return crop((*start, *counts), cells)
     checked = left(_checked(shown, summary, now), 16 if cells >= WIDE else 10, "quiet")
     return crop((*start, *counts, Piece("  "), checked, *_newest(newest, now, shown.tz, cells)), cells)
 
 
-def _count(state: WindowState, n: int) -> Piece:
-    return right(f"{n:,}" if n else "-", COLUMNS[state], symbols.WINDOW[state].style if n else "quiet")
+def _widths(cells: int) -> Mapping[WindowState, int]:
+    return COLUMNS if cells >= NARROW else dict.fromkeys(COLUMNS, NARROW_COLUMN)
+
+
+def _count(state: WindowState, n: int, room: int) -> Piece:
+    return right(f"{n:,}" if n else "-", room, symbols.WINDOW[state].style if n else "quiet")
 
 
 def _checked(shown: WindowedJob, summary: WindowSummary, now: datetime) -> str:

@@ -268,6 +268,9 @@ class FakeBackfills:
     def windowed_jobs(self) -> tuple[WindowedJob, ...]:
         return self._fake.jobs_with_windows
 
+    def window(self, job: str, label: str, /) -> WindowStatus:
+        return next(each for each in self._fake.window_statuses[job] if each.window.label == label)
+
     def windows(self, job: str, since: date | None, until: date | None, /) -> list[WindowStatus]:
         self._fake.calls.append(("windows", job, since, until))
         statuses = self._fake.window_statuses.get(job, ())

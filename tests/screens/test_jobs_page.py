@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from opsconsole.core.errors import Unavailable
+from opsconsole.service.snapshot import Finding, FindingKind, Severity
 from screens.dialogs.cron import CronDialog
 from screens.dialogs.pause import PauseDialog
 from screens.dialogs.trigger import TriggerDialog
@@ -229,11 +230,25 @@ def test_a_window_is_explained_by_the_scheduled_time_that_covers_it() -> None:
         await console.until(lambda: console.service.calls_of("why_window"))
         (call,) = console.service.calls_of("why_window")
         assert call[1:] == (past.REPORT, "2026-01-12")
+        await console.until(lambda: "2026-01-12: · fresh" in console.text)
         await console.until(lambda: "it was skipped because the job was paused" in console.text)
         await console.press("left")
         await console.until(lambda: ("why", past.REPORT, "2026-01-17T18:20:00Z") in console.service.calls)
 
     run_console(scenario, samples.TIDY)
+
+
+def test_incomplete_windows_are_explained_by_the_newest_of_them() -> None:
+    labels = ("2025-06-27", "2025-07-03", "2025-07-02")
+    stale = Finding(Severity.WARNING, FindingKind.INCOMPLETE_WINDOWS, past.REPORT, samples.ago(hours=1), items=labels)
+
+    async def scenario(console: Console) -> None:
+        await console.press("w")
+        await console.until(lambda: "2025-07-03: S stale" in console.text)
+        assert "12 items out of date · run 4000, 1,203 items in 2.1 s" in console.text
+        assert [call[1:] for call in console.service.calls_of("why_window")] == [(past.REPORT, "2025-07-03")]
+
+    run_console(scenario, replace(samples.TIDY, findings=(stale,)))
 
 
 def test_a_backfill_alone_has_no_job_to_explain() -> None:

@@ -13,12 +13,13 @@ from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, print_json, utc
 from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
-from opsconsole.core.humanize import timestamp
+from opsconsole.core.errors import OpsconsoleError
+from opsconsole.core.humanize import timestamp, words
 from opsconsole.core.text import safe
 from opsconsole.rules.proofs import Proof
 
 if TYPE_CHECKING:
-    pass
+    from opsconsole.service.service import Service
 
 LONGEST_SENTENCE = 1000
 LONGEST_VALUE = 200
@@ -50,11 +51,14 @@ def command(options: Options, job: str, at: str | None, window: str | None, as_j
     with open_service(load_settings(options), reads=True) as service:
         queries = service.queries
         explanation = queries.why(job, at) if window is None else queries.why_window(job, window)
+        state = _state(service, job, window) if window is not None and not as_json else ""
     if as_json:
         from opsconsole.service.occurrence_documents import why_document  # loads the service
 
         print_json(why_document(explanation))
         return
+    if state:
+        echo(safe(state, LONGEST_SENTENCE))
     for sentence in explanation.notes:
         echo(safe(sentence, LONGEST_SENTENCE))
     for answer in explanation.answers:
@@ -66,6 +70,17 @@ def command(options: Options, job: str, at: str | None, window: str | None, as_j
             echo(f"  row {row.key} of {row.table}: {_content(row)}")
     previous, following = timestamp(explanation.previous, explanation.tz), timestamp(explanation.next, explanation.tz)
     echo(f"previous: {previous}   next: {following}")
+
+
+def _state(service: Service, job: str, label: str) -> str:
+    """The state of a window in words; empty where it cannot be read, as for a job that keeps only its newest result."""
+    from opsconsole.service import wording  # loads the service
+
+    try:
+        status = service.backfills.window(job, label)
+    except OpsconsoleError:
+        return ""
+    return f"{status.window.label} is {words(status.state)}: {wording.window(status)}"
 
 
 def _content(row: Proof) -> str:
