@@ -65,6 +65,7 @@ class CronDialog(TextDialog[ScheduleRequest]):
         self._zone.chosen = card.tz if card is not None else UTC
         self._active = 0
         self.trial: ScheduleTrial | OpsconsoleError | None = None
+        self.tried: tuple[str, str] | None = None
 
     @property
     def heading(self) -> str:
@@ -161,7 +162,7 @@ class CronDialog(TextDialog[ScheduleRequest]):
 
         def tried(result: ScheduleTrial | OpsconsoleError) -> None:
             if request == self.request:
-                self.trial = result
+                self.trial, self.tried = result, request
                 self.repaint()
 
         run_in_thread(self, lambda: self.host.service.queries.try_schedule(*request, self._job), tried)

@@ -60,7 +60,7 @@ class ScheduleDialog(CronDialog):
     def confirm(self) -> None:
         """Returns the request, unless the schedule is invalid or the job already has it."""
         cron, tz = self.request
-        if isinstance(self.trial, OpsconsoleError):
+        if isinstance(self.trial, OpsconsoleError) and self.tried == self.request:  # not of what was typed before
             self._problem = "correct the schedule first"
         elif not cron and not self._card.changed:
             self._problem = "this schedule was not changed, so there is nothing to reset"

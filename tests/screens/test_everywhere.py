@@ -79,9 +79,10 @@ def test_equals_lists_the_commands_for_the_row_and_copies_one(installation: Inst
         await console.press("home", "equals_sign")
         assert isinstance(console.app.screen, CommandsDialog)
         assert "x      cancel       opsconsole cancel 4812" in console.text
+        assert "retry 4812" not in console.text, "it has not ended"
         await console.press("down", "y")
         await console.until(lambda: "copied.txt" in console.notice)
-        assert console.app.clipboard == "opsconsole retry 4812"
+        assert console.app.clipboard == "opsconsole cancel 4812"
         await console.press("equals_sign", "escape")
         assert not isinstance(console.app.screen, CommandsDialog)
 

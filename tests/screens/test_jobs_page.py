@@ -338,7 +338,11 @@ def test_a_schedule_is_changed_and_reset_in_a_dialog() -> None:
         await console.until(lambda: "In words" not in console.text)
         await console.press("S")
         await console.until(lambda: "In words" in console.text)
-        await console.press(*["backspace"] * len("0 * * * *"), "enter")
+        await console.press(*["backspace"] * len(" * *"))
+        await console.until(
+            lambda: "✗" in console.text or "fields" in console.text
+        )  # what was typed by then is no schedule
+        await console.press(*["backspace"] * len("0 * *"), "enter")
         await console.until(lambda: ("reset_schedule", first.name, "") in console.service.calls)
 
     run_console(scenario, snapshot)
