@@ -167,7 +167,8 @@ class NotPaused(Refused):
 
     def __init__(self, target: str, active: Sequence[Pause]) -> None:
         targets = ", ".join(dict.fromkeys(pause.target for pause in active))
-        super().__init__(f"{target} is not paused" + (f"; paused now: {targets}" if targets else ""))
+        problem = "there is no pause of all jobs" if target == ALL else f"{target} is not paused"
+        super().__init__(problem + (f"; paused now: {targets}" if targets else ""))
 
 
 class BackfillRefused(Refused):

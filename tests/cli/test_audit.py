@@ -29,7 +29,7 @@ def test_audit_lists_requests_and_outcomes(cli: RunCli, installation: Installati
         "refused",
         "local",
     )
-    assert entry["after"]["message"] == "all is not paused; paused now: clockwork"
+    assert entry["after"]["message"] == "there is no pause of all jobs; paused now: clockwork"
 
 
 def test_audit_lists_the_rows_that_match(cli: RunCli, installation: Installation) -> None:

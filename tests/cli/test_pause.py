@@ -83,7 +83,7 @@ def test_resume_ends_a_pause_and_a_refusal_lists_active_pauses(cli: RunCli, inst
     done = cli("resume", "clockwork", "--note", "the printer is back")
 
     assert (refused.code, refused.out) == (4, "")
-    assert refused.err == "opsconsole: all is not paused; paused now: clockwork\n"
+    assert refused.err == "opsconsole: there is no pause of all jobs; paused now: clockwork\n"
     assert (done.code, done.out) == (0, "resumed clockwork\n")
     assert active_pauses(installation) == []
 

@@ -121,12 +121,12 @@ def test_what_a_command_did(verb: Verb, outcome: dict[str, Any], sentence: str |
 
 
 def test_a_refused_command_did_nothing_and_has_the_message_of_its_error() -> None:
-    outcome = Outcome("resume", {"error": "not_paused", "message": "all is not paused", "exit_code": 4})
+    outcome = Outcome("resume", {"error": "not_paused", "message": "there is no pause of all jobs", "exit_code": 4})
 
     assert (outcome.done, outcome.error, outcome.refused, outcome.exit_code) == (
         None,
         "not_paused",
-        "all is not paused",
+        "there is no pause of all jobs",
         4,
     )
 
