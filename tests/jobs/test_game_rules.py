@@ -15,8 +15,6 @@ from tests.jobs.game_fixtures import JOBS, MONDAY, NOON, GameFixture
 from tests.schedules import cron_of
 from tests.soak import postgresql_in_soak
 
-pytestmark = postgresql_in_soak
-
 HALF_AN_HOUR = timedelta(minutes=30)
 A_MOMENT = timedelta(microseconds=1)
 DAY = timedelta(days=1)
@@ -36,6 +34,7 @@ def waiting(user: str, current: int, next_at: datetime | None) -> dict[str, Any]
     return {"user_id": user, "current_lives": current, "last_regen_at": None, "next_regen_at": next_at}
 
 
+@postgresql_in_soak
 def test_every_due_player_gets_one_life(fixture: GameFixture) -> None:
     fixture.add(
         lives,
@@ -62,6 +61,7 @@ def test_every_due_player_gets_one_life(fixture: GameFixture) -> None:
     assert (result.ok, result.failed, result.metrics) == (3, [], {"lives": 3})
 
 
+@postgresql_in_soak
 def test_repeated_runs_of_one_scheduled_time_give_one_life(fixture: GameFixture) -> None:
     fixture.add(lives, waiting("asha", 2, NOON), waiting("eli", 1, None))
     planned = fixture.planned("life_regen", NOON)
@@ -75,6 +75,7 @@ def test_repeated_runs_of_one_scheduled_time_give_one_life(fixture: GameFixture)
     assert (late.ok, late.metrics["lives"]) == (2, 0)
 
 
+@postgresql_in_soak
 def test_a_player_who_bought_lives_meanwhile_never_has_six(fixture: GameFixture) -> None:
     fixture.add(lives, waiting("asha", 4, NOON))
     planned = fixture.planned("life_regen", NOON)
@@ -86,6 +87,7 @@ def test_a_player_who_bought_lives_meanwhile_never_has_six(fixture: GameFixture)
     assert result.ok == 1
 
 
+@postgresql_in_soak
 def test_three_hours_of_downtime_cost_no_player_a_life(fixture: GameFixture) -> None:
     job = JOBS["life_regen"]
     fixture.add(
@@ -102,6 +104,7 @@ def test_three_hours_of_downtime_cost_no_player_a_life(fixture: GameFixture) -> 
     assert all(row["next_regen_at"] is None for row in fixture.rows(lives))
 
 
+@postgresql_in_soak
 def test_after_a_week_of_downtime_ten_runs_restore_all_lives(fixture: GameFixture) -> None:
     job = JOBS["life_regen"]
     fixture.add(lives, waiting("asha", 0, NOON))
@@ -154,6 +157,7 @@ def test_a_streak_ends_after_more_than_48_hours_with_its_length_in_the_event(fix
     assert {row["longest_streak"] for row in fixture.rows(player_progress)} == {30}
 
 
+@postgresql_in_soak
 @pytest.mark.parametrize(
     ("has", "left", "streak"), [(None, 0, 0), (-3, 0, 0), (0, 0, 0), (1, 0, 12), (2, 1, 12), (3, 1, 12), (99, 1, 12)]
 )
@@ -180,6 +184,7 @@ def test_a_protection_covers_one_days_check(fixture: GameFixture) -> None:
     assert [key for _, key, _ in fixture.events()] == ["asha:2026-03-11"]
 
 
+@postgresql_in_soak
 def test_a_day_uses_one_protection_in_repeated_and_late_runs(fixture: GameFixture) -> None:
     on_a_streak(fixture, "asha", MONDAY - 5 * DAY, protections_remaining=2)
     on_a_streak(fixture, "ben", MONDAY - 5 * DAY)
@@ -194,6 +199,7 @@ def test_a_day_uses_one_protection_in_repeated_and_late_runs(fixture: GameFixtur
     assert fixture.everything_in_sql() == once
 
 
+@postgresql_in_soak
 def test_a_manual_run_checks_the_day_as_of_its_start(fixture: GameFixture) -> None:
     on_a_streak(fixture, "asha", MONDAY - 2 * DAY)  # 65 hours before the run, 48 before midnight
 
@@ -202,6 +208,7 @@ def test_a_manual_run_checks_the_day_as_of_its_start(fixture: GameFixture) -> No
     assert streaks(fixture) == {"asha": (12, 0, None)}
 
 
+@postgresql_in_soak
 def test_a_late_retry_of_an_older_day_uses_no_second_protection(fixture: GameFixture) -> None:
     on_a_streak(fixture, "asha", MONDAY - 5 * DAY, protections_remaining=2)
     planned = fixture.planned("streak_update", MONDAY)
@@ -262,6 +269,7 @@ def test_expired_sessions_are_closed_with_one_event(fixture: GameFixture) -> Non
     assert first.metrics == {"closed": 2}
 
 
+@postgresql_in_soak
 def test_a_session_completed_after_planning_stays_completed(fixture: GameFixture) -> None:
     fixture.add(quiz_sessions, session("s1", NOON))
     planned = fixture.planned("session_cleanup", NOON)
@@ -286,6 +294,7 @@ def forty(fixture: GameFixture) -> list[str]:
     return users
 
 
+@postgresql_in_soak
 @pytest.mark.parametrize(
     ("job", "table", "key"),
     [
@@ -308,6 +317,7 @@ def test_a_database_error_fails_only_its_row(fixture: GameFixture, job: str, tab
     assert not any("user23" in event_key for _, event_key, _ in fixture.events())
 
 
+@postgresql_in_soak
 @pytest.mark.parametrize("job", ["life_regen", "streak_update", "session_cleanup"])
 def test_the_number_of_statements_does_not_grow_with_the_batch(fixture: GameFixture, job: str) -> None:
     users = forty(fixture)
@@ -328,6 +338,7 @@ PLANS = {
 }
 
 
+@postgresql_in_soak
 @pytest.mark.parametrize("job", PLANS)
 def test_due_items_are_found_by_an_index(fixture: GameFixture, job: str) -> None:
     forty(fixture)
