@@ -133,10 +133,13 @@ class Engine:
 
     def wake(self) -> None:
         """Checks for commands and runs now."""
-        self._wake.set()
-        self._end_wait()
+        self._wake_loop()
         if self._background_tasks is not None:
             self._background_tasks.wake()
+
+    def _wake_loop(self) -> None:
+        self._wake.set()
+        self._end_wait()
 
     def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
         """Stops: starts no new work, lets batches in flight finish within the grace period, interrupts the remaining
@@ -205,7 +208,7 @@ class Engine:
             token,
             closing,
             supervisor=self._supervisor,
-            wake=self.wake,
+            wake=self._wake_loop,
             problems=self.problems,
             now=self._now,
             only_command=self._only_command,
@@ -256,8 +259,9 @@ class Engine:
             now = self._beat = time.monotonic()
             self._loop.repeated.progress()
             is_busy = is_busy or any(watched[work].is_failing for work in steps)
-            is_due = polling.is_due(is_busy=is_busy) or runner.needs_admission
-            if is_due and self._leadership.may_start_work:
+            if runner.has_planned and not watched[Work.ADMISSION].is_failing:
+                watched[Work.ADMISSION].attempt(runner.start_planned, passing=ends_leadership)
+            elif (polling.is_due(is_busy=is_busy) or runner.needs_admission) and self._leadership.may_start_work:
                 for work, step in steps.items():
                     watched[work].attempt(step, passing=ends_leadership)
             if now - heartbeat >= 1.0:

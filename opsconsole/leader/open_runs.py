@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from opsconsole.authoring.job import Job
-from opsconsole.authoring.run import Run
+from opsconsole.authoring.run import Run, Trigger
 from opsconsole.rules.admission import predecessors, startable
 
 
@@ -28,6 +28,11 @@ class OpenRuns:
         """Replaces the runs by those that were read, in this order."""
         self._runs = {run.id: run for run in runs}
 
+    def add(self, planned: Iterable[Run]) -> None:
+        """Adds runs that were planned since, in the order in which all of them start."""
+        both = [*self._runs.values(), *planned]
+        self._runs = {run.id: run for run in sorted(both, key=self._place)}
+
     def start(self, run: Run) -> None:
         """Records that a run is running."""
         self._runs[run.id] = run
@@ -35,6 +40,12 @@ class OpenRuns:
     def end(self, number: int) -> None:
         """Removes a run that has ended."""
         self._runs.pop(number, None)
+
+    def _place(self, run: Run) -> tuple[object, ...]:
+        """The place of a run among others, as in `store.runs.unfinished`."""
+        job = self._find(run.job)
+        priority = 0 if job is None else job.priority
+        return run.started_at is None, run.trigger is Trigger.BACKFILL, run.as_of, -priority, run.job, run.id
 
     def startable(self, now: datetime) -> Iterator[tuple[Run, Sequence[Run]]]:
         """The runs that may start now, in order; each counts as running for the next ones. Each comes with the open

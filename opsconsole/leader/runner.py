@@ -18,6 +18,7 @@ from opsconsole.core.failpoints import Point, reach
 from opsconsole.leader.containment import Containment
 from opsconsole.leader.live_run import LiveRun
 from opsconsole.leader.open_runs import OpenRuns
+from opsconsole.leader.planned_runs import PlannedRuns
 from opsconsole.leader.recorder import Recorder, name
 from opsconsole.leader.starts import Starts
 from opsconsole.leader.turns import Turns
@@ -78,6 +79,7 @@ class Runner:
         may_start_work: Callable[[], bool],
         now: Clock,
         containment: Containment,
+        planned: PlannedRuns,
         only_command: int | None = None,
         check_lease: Callable[[], None] = lambda: None,
     ) -> None:
@@ -87,11 +89,11 @@ class Runner:
         self._may_start_work, self._only_command = may_start_work, only_command
         self._check_lease = check_lease
         self._recorder = Recorder(store, catalog, containment, token=token, host=host, now=now)
-        self._open = OpenRuns(self._job)
+        self._open, self._planned = OpenRuns(self._job), planned
         self._starts = Starts(self._recorder, self._job)
         self._live: dict[int, LiveRun] = {}
         self._turns = Turns(self._live, self._contained)
-        self._draining = False
+        self._draining = self._has_read = False
         self.needs_admission = self.has_news = False
         self._flushed = self._tended = 0.0
         self._executor = executor
@@ -120,8 +122,9 @@ class Runner:
     def admit(self) -> None:
         """Starts the queued and interrupted runs that may start now, and reads which runs are to stop."""
         self.needs_admission = False
-        with self._store.reading() as db:
-            open_runs = [run for run in runs.unfinished_since(db, self._open.by_number) if self._is_mine(run)]
+        with self._planned.reading(), self._store.reading() as db:
+            unfinished = runs.unfinished_since(db, self._open.by_number)
+        open_runs = [run for run in unfinished if self._is_mine(run)]
         for run in open_runs:
             if run.id in self._live:
                 self._live[run.id].request_stop(run.stop, self._now())
@@ -132,6 +135,7 @@ class Runner:
                 with self._contained(run):
                     raise UnreadableRun(run)
         self._open.replace(run for run in open_runs if not run.unreadable)
+        self._has_read = True
         now, queued = self._now(), []
         for run, outlasted in self._open.startable(now):
             if self._containment.has_set_aside(name(run.id)):
@@ -148,6 +152,21 @@ class Runner:
                     self._add(self._starts.resumed(run, outlasted, now))
         self._write(queued, now)
         self._advance(list(self._live.values()), now)  # what the store has for them need not wait for a result
+
+    @property
+    def has_planned(self) -> bool:
+        """Whether runs were planned that `start_planned` can consider: the first time, `admit` reads all open runs."""
+        return self._has_read and self._planned.are_waiting
+
+    def start_planned(self) -> None:
+        """Starts runs that were just planned, without reading them. What they need besides that is left to `admit`."""
+        now = self._now()
+        try:
+            self._open.add(self._planned.take())
+            self._write(self._next_ones(now), now)
+        except BaseException:
+            self.needs_admission = True
+            raise
 
     def _add(self, live: LiveRun) -> None:
         self._live[live.run.id] = live
@@ -218,7 +237,9 @@ class Runner:
                     live.load(db, now)
 
     def _next_ones(self, now: datetime) -> list[LiveRun]:
-        """The runs to start instead of those that have ended. Runs that need more than a start are left to `admit`."""
+        """The runs in memory that may start now, such as instead of those that have ended. Runs that need more than a
+        start are left to `admit`.
+        """
         if self._draining or not self._may_start_work():
             return []
         started = []

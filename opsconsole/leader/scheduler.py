@@ -6,7 +6,8 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -17,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.occurrence import ON_TIME, Occurrence, Reason
-from opsconsole.authoring.run import RunState, Stop, StopReason, Trigger
+from opsconsole.authoring.run import Run, RunState, Stop, StopReason, Trigger
 from opsconsole.calendar.cron import TICK, zone
 from opsconsole.core.clock import Clock, steady
 from opsconsole.core.database import Connection
@@ -28,6 +29,7 @@ from opsconsole.core.humanize import count, duration
 from opsconsole.leader.clock_watch import JUMP, STEP, ClockWatch
 from opsconsole.leader.containment import Containment, ends_leadership
 from opsconsole.leader.empty_checks import Due, EmptyChecks
+from opsconsole.leader.planned_runs import PlannedRuns
 from opsconsole.leader.registering import recorded, register
 from opsconsole.leader.trigger import NextDue
 from opsconsole.rules.admission import WaitReason, admissions
@@ -56,7 +58,7 @@ RETRY_SECONDS = 60.0
 
 
 class Scheduler:
-    """Plans while this process leads with `token`. Calls `planned` after it has queued runs."""
+    """Plans while this process leads with `token`, and adds the runs that it queues to `planned`."""
 
     def __init__(
         self,
@@ -64,7 +66,7 @@ class Scheduler:
         catalog: Catalog,
         token: int,
         *,
-        planned: Callable[[], None],
+        planned: PlannedRuns,
         now: Clock,
         containment: Containment,
         empty_checks: EmptyChecks,
@@ -168,11 +170,9 @@ class Scheduler:
                     with self._store.fenced(self._token) as db:
                         self._set_back(db, now)
                         self._read_cursors(db)
-                due = list(self._due_jobs(now))
-                queued = self._plan(due, now, gained > JUMP) if due else 0
+                if due := list(self._due_jobs(now)):
+                    self._plan(due, now, gained > JUMP)
             reach(Point.PLAN_COMMITTED)
-        if queued:
-            self._planned()
 
     def _due_jobs(self, now: datetime) -> Iterator[Due]:
         """The jobs to plan now: without those whose items are still being checked."""
@@ -206,23 +206,22 @@ class Scheduler:
         self._beyond = occurrences.beyond_cursors(db)
         self._look_ahead(self._cursors)
 
-    def _plan(self, due: list[Due], now: datetime, jumped: bool) -> int:
+    def _plan(self, due: list[Due], now: datetime, jumped: bool) -> None:
         """Plans all due jobs in one transaction; if that raises, each in its own, so that a job whose plan is at fault
         does not stop the others.
         """
         try:
-            return self._write(due, now, jumped)
+            self._write(due, now, jumped)
+            return
         except Exception as error:
             if ends_leadership(error):
                 raise
             log.warning("the due jobs are planned one by one: %s", reason(error))
-        queued = 0
         for one in due:
             name = one.job.name
             with self._containment.around(f"the schedule of {name}", partial(self._postpone, name)):
-                queued += self._write([one], now, jumped)
+                self._write([one], now, jumped)
                 self._containment.take_back(f"the schedule of {name}")
-        return queued
 
     def _postpone(self, name: str, cause: str) -> None:
         self._not_before[name] = steady() + RETRY_SECONDS
@@ -230,28 +229,29 @@ class Scheduler:
 
     # --- planning -----------------------------------------------------------------------------------------------
 
-    def _write(self, due: list[Due], now: datetime, jumped: bool) -> int:
+    def _write(self, due: list[Due], now: datetime, jumped: bool) -> None:
         ends = {
             each.job.name: until
             for each in due
             if (until := each.cron.previous(each.until(now - each.job.shift))) is not None
         }
-        with self._store.fenced(self._token) as db:
+        with ExitStack() as after, self._store.fenced(self._token) as db:
             planned = plan(self._schedules(db, due, now, jumped=jumped), now, jumped=jumped)
             recorded = [each for each in planned if each.reason is not Reason.NOTHING_TO_DO]
             numbers = occurrences.record_all(db, recorded, token=self._token, at=now)
             queued = [each for each in zip(recorded, numbers, strict=True) if each[0].runs]
-            self._queue(db, queued, now)
+            created = self._queue(db, queued, now)
             for occurrence in planned:
                 if occurrence.reason is Reason.NOTHING_TO_DO:
                     before = self._crons[occurrence.job].previous(occurrence.due_at - TICK)
                     occurrences.record_nothing_to_do(db, occurrence, before, token=self._token, at=now)
             registrations.advance(db, ends)
             reach(Point.PLAN_WRITTEN)
+            replace_others = any(occurrence.replaces for occurrence in recorded)
+            after.enter_context(self._planned.adding(created, replace_others=replace_others))
         self._cursors.update(ends)
         self._beyond = {name: last for name, last in self._beyond.items() if last > self._cursors.get(name, now)}
         self._look_ahead(ends)
-        return len(queued)
 
     def _schedules(self, db: Connection, due: list[Due], now: datetime, *, jumped: bool) -> list[Schedule]:
         open_runs = runs.unfinished(db)
@@ -289,16 +289,18 @@ class Scheduler:
             for job, cron, checked in due
         ]
 
-    def _queue(self, db: Connection, due: list[tuple[Occurrence, int]], now: datetime) -> None:
+    def _queue(self, db: Connection, due: list[tuple[Occurrence, int]], now: datetime) -> list[Run]:
         """Queues the runs of these occurrences, which have these numbers."""
         rows = []
         for occurrence, number in due:
             job = self._jobs[occurrence.job]
             rows.append((job, job.covers.at(occurrence.due_at, zone(job.tz)), occurrence.due_at, number))
-        for (occurrence, _), run in zip(due, runs.create_scheduled(db, rows, now), strict=True):
+        created = runs.create_scheduled(db, rows, now)
+        for (occurrence, _), run in zip(due, created, strict=True):
             for replaced in occurrence.replaces:
-                stop = Stop("schedule", now, now + REPLACED_GRACE, StopReason.REPLACED, run=run)
+                stop = Stop("schedule", now, now + REPLACED_GRACE, StopReason.REPLACED, run=run.id)
                 runs.request_stop(db, replaced, stop)
+        return created
 
     def _job(self, name: str) -> Job | None:
         return self._jobs.get(name)

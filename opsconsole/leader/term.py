@@ -18,6 +18,7 @@ from opsconsole.leader.empty_checks import EmptyChecks
 from opsconsole.leader.event_relay import EventRelay
 from opsconsole.leader.judging import Judging
 from opsconsole.leader.lease import Leadership
+from opsconsole.leader.planned_runs import PlannedRuns
 from opsconsole.leader.reporting import Reporting
 from opsconsole.leader.retention import Pruning
 from opsconsole.leader.runner import Runner
@@ -81,11 +82,12 @@ class Term:
         closing.callback(self._pruning.stop)
         self._empty_checks = EmptyChecks(counting, now=now)
         supervisor.watch(self._empty_checks.loop)
+        planned = PlannedRuns(wake)
         self.scheduler = Scheduler(
             store,
             catalog,
             token,
-            planned=wake,
+            planned=planned,
             now=now,
             containment=self.containment,
             empty_checks=self._empty_checks,
@@ -116,6 +118,7 @@ class Term:
             may_start_work=self._may_start_work,
             now=now,
             containment=self.containment,
+            planned=planned,
             only_command=only_command,
             check_lease=leadership.check,
         )

@@ -9,11 +9,15 @@ from typing import Any
 import msgspec
 from sqlalchemy import Select
 
+from opsconsole.authoring.job import Job
 from opsconsole.authoring.run import Counts, Run, RunState, Selection, Stop, Trigger
 from opsconsole.calendar.windows import Window
 from opsconsole.core.database import Connection
 from opsconsole.store.rows import NEVER, NO_VALUES, Stored, read
 from opsconsole.store.tables import runs
+
+SCHEDULE = "schedule"
+"""Who has requested a scheduled run."""
 
 
 class _Row(Stored, frozen=True, kw_only=True):
@@ -61,6 +65,25 @@ RUN_COLUMNS = tuple(field.name for field in msgspec.structs.fields(_Row) if fiel
 def read_runs(db: Connection, query: Select[Any], values: Mapping[str, object] = NO_VALUES) -> list[Run]:
     """The runs of a query over the whole table, with these `values` for its parameters."""
     return [_value(row) for row in read(db, query, runs, _Row, values)]
+
+
+def scheduled_run(number: int, job: Job, window: Window, *, as_of: datetime, at: datetime, occurrence: int) -> Run:
+    """A run that was just queued for its scheduled time `as_of`, as it would be read."""
+    return _value(
+        _Row(
+            id=number,
+            job=job.name,
+            window_label=window.label,
+            window_start=window.start,
+            window_end=window.end,
+            as_of=as_of,
+            trigger=Trigger.SCHEDULE,
+            state=RunState.QUEUED,
+            requested_by=SCHEDULE,
+            created_at=at,
+            occurrence_id=occurrence,
+        )
+    )
 
 
 def _value(row: _Row) -> Run:

@@ -28,7 +28,7 @@ from opsconsole.core.errors import UnknownRun
 from opsconsole.store import occurrences
 from opsconsole.store.job_names import is_of
 from opsconsole.store.many_rows import insert_numbered
-from opsconsole.store.run_rows import read_runs
+from opsconsole.store.run_rows import SCHEDULE, read_runs, scheduled_run
 from opsconsole.store.tables import failures, log, runs
 
 _ADD_LOG = insert(log)
@@ -73,16 +73,20 @@ def create(
     return number
 
 
-def create_scheduled(db: Connection, due: Sequence[tuple[Job, Window, datetime, int]], at: datetime) -> list[int]:
+def create_scheduled(db: Connection, due: Sequence[tuple[Job, Window, datetime, int]], at: datetime) -> list[Run]:
     """Queues runs that are due, each with its window, its scheduled time and the number of that occurrence; returns
-    their numbers, in the same order.
+    them in the same order.
     """
     rows = [
-        _row(job, window, as_of=as_of, trigger=Trigger.SCHEDULE, requested_by="schedule", at=at)
+        _row(job, window, as_of=as_of, trigger=Trigger.SCHEDULE, requested_by=SCHEDULE, at=at)
         | {"occurrence_id": occurrence}
         for job, window, as_of, occurrence in due
     ]
-    return insert_numbered(db, runs, rows)
+    numbers = insert_numbered(db, runs, rows)
+    return [
+        scheduled_run(number, job, window, as_of=as_of, at=at, occurrence=occurrence)
+        for number, (job, window, as_of, occurrence) in zip(numbers, due, strict=True)
+    ]
 
 
 def _row(

@@ -24,6 +24,7 @@ from opsconsole.embedded import sample
 from opsconsole.leader import clock_watch, scheduler as schedulers
 from opsconsole.leader.containment import Containment
 from opsconsole.leader.empty_checks import EmptyChecks
+from opsconsole.leader.planned_runs import PlannedRuns
 from opsconsole.leader.retention import Pruning
 from opsconsole.leader.runner import Runner
 from opsconsole.leader.scheduler import Scheduler
@@ -123,13 +124,13 @@ class _Machine:
         with store.writing() as db:
             token = lease.take(db, lease.read(db), ME, START)
         assert token is not None
-        containment = Containment(self.now)
+        containment, planned = Containment(self.now), PlannedRuns(lambda: None)
         self.checks = EmptyChecks(InlineCounter(self.catalog, self.tools), now=self.now)
         self.scheduler = Scheduler(
             store,
             self.catalog,
             token,
-            planned=lambda: None,
+            planned=planned,
             now=self.now,
             containment=containment,
             empty_checks=self.checks,
@@ -144,6 +145,7 @@ class _Machine:
             may_start_work=lambda: True,
             now=self.now,
             containment=containment,
+            planned=planned,
         )
         self.pruning = Pruning(store, settings.retention, token, may_start_work=lambda: True, now=self.now)
         self.token = token

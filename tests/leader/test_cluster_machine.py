@@ -46,6 +46,7 @@ from opsconsole.leader import (
 )
 from opsconsole.leader.containment import Containment
 from opsconsole.leader.empty_checks import EmptyChecks
+from opsconsole.leader.planned_runs import PlannedRuns
 from opsconsole.leader.runner import Runner
 from opsconsole.leader.scheduler import Scheduler
 from opsconsole.rules.actions import MATCHING, Verb
@@ -184,7 +185,7 @@ class Process:
         tools = Resources("sqlite://", "unix:///nowhere/redis.sock", now=self.clocks.now)
         tools.data.close()
         tools.data = databases.data
-        self.containment = Containment(self.clocks.now)
+        self.containment, planned = Containment(self.clocks.now), PlannedRuns(lambda: None)
         self.runner = Runner(
             self.store,
             self.catalog,
@@ -194,12 +195,13 @@ class Process:
             may_start_work=lambda: True,
             now=self.clocks.now,
             containment=self.containment,
+            planned=planned,
         )
         self.scheduler = Scheduler(
             self.store,
             self.catalog,
             token,
-            planned=lambda: None,
+            planned=planned,
             now=self.clocks.now,
             containment=self.containment,
             empty_checks=EmptyChecks(InlineCounter(self.catalog, tools), now=self.clocks.now),
@@ -217,6 +219,9 @@ class Process:
     def work(self, turns: int) -> None:
         """Runs an engine's loop for some turns, and checks in each that no runs overlap."""
         for _ in range(turns):
+            if self.runner.has_planned:
+                self.runner.start_planned()
+                none_overlap(self.store)
             self.poll()
             none_overlap(self.store)
             self.scheduler.tick()

@@ -21,6 +21,7 @@ from opsconsole.core.humanize import duration
 from opsconsole.leader.containment import Containment
 from opsconsole.leader.empty_checks import EmptyChecks
 from opsconsole.leader.engine import Engine
+from opsconsole.leader.planned_runs import PlannedRuns
 from opsconsole.leader.scheduler import Scheduler
 from opsconsole.rules.leadership import Identity
 from opsconsole.service.occurrences import why
@@ -267,7 +268,7 @@ def plan_once(place: Installation, at: datetime, catalog: Catalog | None = None)
         place.store,
         catalog or place.catalog,
         token,
-        planned=lambda: None,
+        planned=PlannedRuns(lambda: None),
         now=ManualClock(at),
         containment=Containment(ManualClock(at)),
         empty_checks=EmptyChecks(InlineCounter(place.catalog, Resources("sqlite://", NO_REDIS)), now=ManualClock(at)),

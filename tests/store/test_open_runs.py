@@ -9,9 +9,11 @@ import pytest
 from sqlalchemy import event
 
 from opsconsole import DAY, Job
+from opsconsole.authoring.occurrence import Occurrence, OccurrenceState
 from opsconsole.authoring.run import RunState, Stop, Trigger
+from opsconsole.calendar.cron import zone
 from opsconsole.calendar.windows import Window
-from opsconsole.store import Store, migrate, runs
+from opsconsole.store import Store, migrate, occurrences, runs
 from tests import run_records
 from tests.packs.counting import do_nothing, names
 
@@ -32,6 +34,19 @@ def queue(store: Store, day: int) -> int:
     window = Window(start, start + timedelta(days=1), f"2025-01-{day:02}")
     with store.writing() as db:
         return runs.create(db, JOB, window, as_of=start, trigger=Trigger.HAND, requested_by="asha", at=NOON)
+
+
+def test_a_scheduled_run_is_what_is_read_of_it(store: Store) -> None:
+    window = JOB.covers.at(NOON, zone("Europe/Berlin"))
+    times = [NOON, NOON + timedelta(days=1)]
+    planned = [Occurrence(JOB.name, JOB.spec, at, at, 1, OccurrenceState.DUE) for at in times]
+    with store.writing() as db:
+        numbers = occurrences.record_all(db, planned, token=1, at=NOON)
+        due = [(JOB, window, at, number) for at, number in zip(times, numbers, strict=True)]
+        created = runs.create_scheduled(db, due, NOON)
+        read = runs.unfinished(db)
+
+    assert created == read
 
 
 def test_only_new_and_changed_runs_are_read(store: Store) -> None:
