@@ -22,10 +22,11 @@ from benchmarks import report
 from benchmarks.console import measures
 from benchmarks.console.place import JOB, Place
 from benchmarks.console.tty import Tty
-from benchmarks.environment import machine
+from benchmarks.environment import POSTGRES, databases, machine
 from benchmarks.figures import Figure, of_rounds
 from benchmarks.options import Figures
 from opsconsole.core import clock
+from tests.services import PrivatePostgres
 
 COMMANDS, READY, IDLE, CONSOLE = "commands", "ready", "idle", "console"
 PARTS = (COMMANDS, READY, IDLE, CONSOLE)
@@ -147,6 +148,16 @@ def _idle(folder: Path, how: How) -> Figures:
         yield from _idling("headless leader", process.pid, how, 0.2)
     with _headless(Place(folder / "idle-http"), "--http", f"unix:{folder}/http.sock") as (process, _):
         yield from _idling("headless leader with HTTP", process.pid, how, 0.2)
+    for name, missing in databases((POSTGRES,)):
+        if missing is None:
+            with PrivatePostgres(durable=True) as server:
+                place = Place(folder / "idle-postgresql")
+                place.env["DATABASE_URL"] = server.new_database()
+                subprocess.run(
+                    place.command("migrate"), env=place.env, cwd=place.folder, capture_output=True, check=True
+                )
+                with _headless(place) as (process, _):
+                    yield from _idling(f"headless leader on {name}", process.pid, how, 0.2)
     place = Place(folder / "standby")
     with _headless(place) as _:
         standby = subprocess.Popen(
