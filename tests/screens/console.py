@@ -67,6 +67,8 @@ def text_of(app: ConsoleApp) -> str:
                 break  # below the screen
             x = region.x
             for character in strip.text:
+                if x >= app.size.width:
+                    break  # it was laid out for the size of before
                 canvas[y][x] = character
                 cells = cell_len(character)
                 canvas[y][x + 1 : x + cells] = [""] * (cells - 1)
