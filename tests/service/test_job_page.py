@@ -141,7 +141,7 @@ def test_why_of_a_month_takes_its_label(place: Installation) -> None:
     explained = place.service.queries.why_window("diary.month", "2028-02")
 
     assert explained.job == "diary.month"
-    with pytest.raises(BadWindow, match="'2028' is not a date"):
+    with pytest.raises(BadWindow, match="'2028' is not a window"):
         place.service.queries.why_window(NIGHTLY, "2028")
 
 
