@@ -11,6 +11,7 @@ import gc
 import json
 import multiprocessing
 import os
+import signal
 import sqlite3
 import sys
 import threading
@@ -48,6 +49,7 @@ PREPARE, KEYS, ENGINE, WALL = "prepare", "keys", "engine", "wall clock"
 PROCESSOR = (PREPARE, KEYS, READ, WRITE, COMMIT, REDIS, PYTHON, ENGINE)
 COLUMNS = (*PROCESSOR, WAIT, WALL)
 BEGIN = "BEGIN IMMEDIATE"
+CHILD_SECONDS = 3600
 DEFAULT = ("game.life_regen", "game.leaderboard_recalc", "attempts.suggest", "attempts.update_mastery")
 
 Seconds = dict[str, float]
@@ -180,12 +182,12 @@ class Measured:
 
     def _plan(self) -> tuple[Seconds, list[str], dict[str, Any]]:
         job, tools, window = self._job, self._tools(), self.at.workload(self.as_of).window
-        asked = Planning(1, job.name, window, self.as_of, job.prepare is not None, Selection.ALL, 3600.0)
+        planning = Planning(1, job.name, window, self.as_of, job.prepare is not None, Selection.ALL, 3600.0)
         keys: list[str] = []
         facts: dict[str, Any] = {}
         seconds = {PREPARE: 0.0}
         began = time.thread_time()
-        for answer in plan(asked, job, tools, self.at.env.catalog.options(job, {})):
+        for answer in plan(planning, job, tools, self.at.env.catalog.options(job, {})):
             if answer.reason is not None:
                 raise RuntimeError(answer.reason)
             if answer.facts is not None:
@@ -218,6 +220,8 @@ def _in_child(execute: Callable[[], Seconds]) -> Callable[[], Seconds]:
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
+        # A lock that a thread of the engine held during the fork stays locked here, and would be waited for forever.
+        signal.alarm(CHILD_SECONDS)
         connect, pipeline = sqlite3.connect, redis.client.Pipeline.execute
         code = 1
         try:
@@ -236,7 +240,9 @@ def _in_child(execute: Callable[[], Seconds]) -> Callable[[], Seconds]:
     def wait() -> Seconds:
         with os.fdopen(reader) as pipe:
             text = pipe.read()
-        os.waitpid(pid, 0)
+        _, status = os.waitpid(pid, 0)
+        if status:
+            raise RuntimeError(f"a measuring process ended with {os.waitstatus_to_exitcode(status)}")
         found: Seconds = json.loads(text)
         return found
 

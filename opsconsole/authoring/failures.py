@@ -28,9 +28,8 @@ def failure(item: str, error: str | BaseException, kind: str | None = None) -> F
     elif isinstance(error, OpsconsoleError):
         message = error.sentence
     else:
-        from opsconsole.core.database_errors import (
-            reason,  # SQLAlchemy, which the first frame of the console does without
-        )
+        # SQLAlchemy, which the first frame of the console does without.
+        from opsconsole.core.database_errors import reason
 
         message = f"{type(error).__name__}: {reason(error)}"
     return Failure(item, kind or failure_kind(error, item), safe(message, LONGEST_MESSAGE))

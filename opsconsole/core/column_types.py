@@ -16,7 +16,7 @@ _TEXT_LENGTH = len("2026-01-18 18:45:00.000000")
 class UtcTime(TypeDecorator[datetime]):
     """An aware time, stored in UTC: timestamptz on PostgreSQL, text on SQLite.
 
-    Raises ValueError (as StatementError) for a naive time.
+    Raises ValueError for a naive time: as StatementError, unless the rows are sent as one document.
     """
 
     impl = DateTime(timezone=True)

@@ -33,7 +33,7 @@ def unacknowledge(db: Connection, _catalog: Catalog, command: Command, at: datet
 def silence(db: Connection, _catalog: Catalog, command: Command, at: datetime) -> dict[str, Any]:
     """Adds a silence; replaces one of the same target that ends earlier."""
     target, until = command.target, _until(command)
-    alert_actions.check_silence(target, until, silences.since(db, at), at)
+    alert_actions.check_silence(target, until, silences.in_force(db, at), at)
     replaced = silences.end(db, target, at)
     note = command.arguments.get("note") or ""
     number = silences.add(db, target, since=at, until=until, who=command.actor.name, note=note)
@@ -42,7 +42,7 @@ def silence(db: Connection, _catalog: Catalog, command: Command, at: datetime) -
 
 def unsilence(db: Connection, _catalog: Catalog, command: Command, at: datetime) -> dict[str, Any]:
     """Ends the silence of exactly that target."""
-    alert_actions.check_unsilence(command.target, silences.since(db, at))
+    alert_actions.check_unsilence(command.target, silences.in_force(db, at))
     silences.end(db, command.target, at)
     return {"target": command.target}
 

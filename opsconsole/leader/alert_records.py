@@ -91,7 +91,7 @@ class AlertRecords:
         """
         numbers = {alert.key: alert.id for alert in open_alerts}
         found = {finding.key for finding in judgement.found}
-        silenced, maintenance = silences.since(db, now), _maintenance(db, now)
+        silenced, maintenance = silences.in_force(db, now), _maintenance(db, now)
         quiet = {
             alert.id: alert.job
             for alert in open_alerts
@@ -114,7 +114,7 @@ class AlertRecords:
         found = list(listed)
         if not found or not self._settings.channels:
             return
-        silenced = silences.since(db, now)
+        silenced = silences.in_force(db, now)
         maintenance = _maintenance(db, now)
         ended = alerts.resolved_since(db, now - RECENTLY, limit=MAX_RECENT)
         history = notifications.latest(db, [alert.id for alert in (*found, *ended)])

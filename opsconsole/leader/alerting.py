@@ -88,7 +88,7 @@ class Alerting:
         is_refresh = time.monotonic() - self._refreshed >= REFRESH_SECONDS
         with self._store.reading() as db:
             listed = alerts.open_alerts(db)
-            silenced = silences.since(db, now)
+            silenced = silences.in_force(db, now)
             everything = reconcile(listed, judgement, self._absent, now, refresh=is_refresh)
             changes = limited(everything, judgement.causes, MAX_CHANGES)
             has_news = bool(

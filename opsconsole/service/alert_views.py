@@ -36,7 +36,7 @@ def cards(found: Iterable[Alert], silenced: Sequence[Silence], now: datetime) ->
 
 def page(db: Connection, number: int, now: datetime) -> AlertPage:
     """An alert with its details. Raises UnknownAlert."""
-    silenced = silences.since(db, now)
+    silenced = silences.in_force(db, now)
     alert = alerts.get(db, number)
     explained = alerts.explained_by(db, alert, limit=MAX_EXPLAINED)
     is_open = [each.id for each in explained if each.is_open]

@@ -43,7 +43,7 @@ class Alerts:
         """The current alerts, and the active silences, oldest first."""
         now = self._backend.now()
         with self._backend.reading() as db:
-            silenced = silences.since(db, now)
+            silenced = silences.in_force(db, now)
             cards = alert_views.current(db, silenced, now)
         return tuple(card for card in cards if not states or card.state in states), silenced
 
@@ -58,7 +58,7 @@ class Alerts:
         now = self._backend.now()
         with self._backend.reading() as db:
             found = alerts.newest(db, limit=MAX_LISTED, since=since)
-            cards = alert_views.cards(found, silences.since(db, now), now)
+            cards = alert_views.cards(found, silences.in_force(db, now), now)
         return tuple(card for card in cards if not states or card.state in states)
 
     def page(self, number: int) -> AlertPage:
@@ -81,7 +81,7 @@ class Alerts:
     def silences(self) -> list[Silence]:
         """The active silences, oldest first."""
         with self._backend.reading() as db:
-            return silences.since(db, self._backend.now())
+            return silences.in_force(db, self._backend.now())
 
     def acknowledge(self, number: int, *, until: datetime | None = None, note: str = "") -> int:
         """Requests that reminders of an alert stop until `until`; until it is resolved when that is None. Raises

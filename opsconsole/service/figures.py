@@ -65,7 +65,7 @@ class FigureReader:
         """The figures now."""
         backend, now = self._backend, self._backend.now()
         with backend.reading() as db:
-            cards = alert_views.current(db, silences.since(db, now), now)
+            cards = alert_views.current(db, silences.in_force(db, now), now)
             held, sizes, waiting = pauses.in_force(db, now), _bytes(db, now), len(commands.requested(db))
             leader = backend.leader(db, now)
             changes = self._runs.changes(db)

@@ -65,7 +65,7 @@ def _report(
     leader = None if holder is None else f"{holder.who} on {holder.host}, pid {holder.pid}"
     renewed = held.renewed_at if held is not None and leader is not None else None
     age = None if renewed is None else max(0.0, (now - renewed).total_seconds())
-    return Report(now, items(found, listed, silences.since(db, now), now), len(facts), leader, age)
+    return Report(now, items(found, listed, silences.in_force(db, now), now), len(facts), leader, age)
 
 
 def line(found: Report) -> str:

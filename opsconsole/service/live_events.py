@@ -57,7 +57,7 @@ class LiveEvents:
         backend, now = self._backend, self._backend.now()
         with backend.reading() as db:
             leader = backend.leader(db, now)
-            cards = alert_views.current(db, silences.since(db, now), now)
+            cards = alert_views.current(db, silences.in_force(db, now), now)
             is_first = self._alerts is None
             changes = self._runs.changes(db)
         found = [] if is_first else [LiveEvent(EventKind.RUN, run_document(change.run)) for change in changes]

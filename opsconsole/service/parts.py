@@ -180,7 +180,7 @@ def _set_aside(_backend: Backend, db: Connection, _so_far: Snapshot, _now: datet
 
 
 def _alerts(_backend: Backend, db: Connection, _so_far: Snapshot, now: datetime) -> dict[str, Any]:
-    silenced = silences.since(db, now)
+    silenced = silences.in_force(db, now)
     return {"alerts": alert_views.current(db, silenced, now), "silences": tuple(silenced)}
 
 

@@ -58,7 +58,9 @@ class ManyRows:
         self._at_once = _at_once(statement, self._types)
 
     def execute(self, db: Connection, rows: Rows) -> None:
-        """Executes it for these rows. Does nothing without any."""
+        """Executes it for these rows. Does nothing without any. For a naive time it raises StatementError, and for
+        several rows on PostgreSQL ValueError.
+        """
         if len(rows) > 1 and db.dialect.name == POSTGRESQL:
             db.execute(self._at_once, {_ROWS: _document(db, rows, self._types)})
         elif rows:
@@ -66,7 +68,7 @@ class ManyRows:
 
 
 def insert_all(db: Connection, table: Table, rows: Rows) -> None:
-    """Inserts rows that have values for the same columns, in their order."""
+    """Inserts rows that have values for the same columns, in their order. Raises like `ManyRows.execute`."""
     if len(rows) > 1 and db.dialect.name == POSTGRESQL:
         adding, types = _insert_at_once(table, tuple(rows[0]))
         db.execute(adding, {_ROWS: _document(db, rows, types)})

@@ -7,4 +7,4 @@ from opsconsole.store.tables import silences
 from opsconsole.store.target_times import TargetTimes
 
 _rows = TargetTimes(silences, Silence)
-add, end, since, set_back = _rows.add, _rows.end, _rows.since, _rows.set_back
+add, end, in_force, set_back = _rows.add, _rows.end, _rows.since, _rows.set_back

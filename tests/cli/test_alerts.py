@@ -44,7 +44,7 @@ def raised(
 
 def active(place: Installation) -> list[Silence]:
     with place.store.reading() as db:
-        return silences.since(db, clock.now())
+        return silences.in_force(db, clock.now())
 
 
 def test_alerts_are_listed_each_under_its_cause(cli: RunCli, installation: Installation) -> None:

@@ -73,14 +73,14 @@ def test_a_damaged_silence_applies_until_it_is_ended(store: Store) -> None:
             db.execute(text("UPDATE ops_silences SET until = 'infinity' WHERE target = 'shop'"))
 
     with store.reading() as db:
-        assert [(each.target, each.until) for each in silences.since(db, NOON)] == [
+        assert [(each.target, each.until) for each in silences.in_force(db, NOON)] == [
             (JOB, NOON + HOUR),
             ("shop", None),
         ]
-        assert [each.target for each in silences.since(db, NOON + 2 * HOUR)] == ["shop"]
+        assert [each.target for each in silences.in_force(db, NOON + 2 * HOUR)] == ["shop"]
     with store.writing() as db:
         assert silences.end(db, "shop", NOON + HOUR) == 1
-        assert silences.since(db, NOON + 2 * HOUR) == []
+        assert silences.in_force(db, NOON + 2 * HOUR) == []
 
 
 def test_a_damaged_alert_is_read_with_what_can_be_read(store: Store) -> None:

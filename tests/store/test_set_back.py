@@ -216,7 +216,7 @@ def test_alerts_silences_and_notifications_count_from_now_on(store: Store) -> No
         assert found.acknowledged == Acknowledgement("anna", NOW, NOW + MINUTE, "")
         assert acknowledgement_of(found, NOW) is not None
         assert alerts.get(db, over).resolved_at == NOW
-        assert [(each.target, each.until) for each in silences.since(db, NOW)] == [
+        assert [(each.target, each.until) for each in silences.in_force(db, NOW)] == [
             (JOB.name, NOW + MINUTE),
             ("books", AHEAD),
         ]

@@ -69,7 +69,7 @@ def no_effect(ctx: Context, items: Items) -> None:
 
 
 class Cases:
-    """The cases of one module: decorators add a job for each function. Its docstring description what the job does."""
+    """The cases of one module: decorators add a job for each function. Its docstring describes what the job does."""
 
     def __init__(self) -> None:
         self._cases: list[Case] = []
