@@ -41,7 +41,7 @@ def sum_where(condition: Any, value: Any = amount) -> Any:
 def is_invalid(db: Connection) -> Any:
     """The condition that a transaction, joined with its user's pocket, is invalid."""
     c = transactions.c
-    invalid = or_(c.type.not_in(TYPES), amount.is_(None), amount <= 0, pockets.c.id.is_(None))
+    invalid = or_(c.type.is_(None), c.type.not_in(TYPES), amount.is_(None), amount <= 0, pockets.c.id.is_(None))
     # SQLite can store 12.5 and 'abc' in an integer column.
     return or_(invalid, func.typeof(amount) != "integer") if db.dialect.name == "sqlite" else invalid
 
@@ -116,10 +116,13 @@ def day_figures(ctx: Context, db: Connection, keys: list[str]) -> list[Any]:
 
 
 def fail_invalid_users(ctx: Context, db: Connection, keys: list[str], since: datetime) -> None:
-    """Fails these users, each with the first invalid transaction since then."""
+    """Fails these users, each with the first invalid transaction since then.
+
+    Another program may have corrected it after it was found. Such a user fails too, as nothing was written.
+    """
     if not keys:
         return
-    t = transactions.c
+    t, unexplained = transactions.c, set(keys)
     first = (
         select(func.min(t.id))
         .outerjoin_from(transactions, pockets, pocket_of_user)
@@ -130,10 +133,15 @@ def fail_invalid_users(ctx: Context, db: Connection, keys: list[str], since: dat
     for row in db.execute(query.outerjoin_from(transactions, pockets, pocket_of_user).where(t.id.in_(first))):
         kind, problem = _problem(row)
         ctx.fail(row.user_id, f"transaction {row.id} {problem}", kind=kind)
+        unexplained.discard(row.user_id)
+    for user in sorted(unexplained):
+        ctx.fail(user, "an invalid transaction changed while it was read; retry the run", kind="transaction_changed")
 
 
 def _problem(row: Any) -> tuple[str, str]:
     """The kind of failure and its description."""
+    if row.type is None:
+        return "unknown_type", f"has no type; the types are {', '.join(TYPES)}"
     if row.type not in TYPES:
         return "unknown_type", f"has the unknown type {row.type}; the types are {', '.join(TYPES)}"
     if row.pocket is None:

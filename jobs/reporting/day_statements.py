@@ -18,8 +18,8 @@ moved AS MATERIALIZED (
     SELECT user_id, pocket_id, type, coalesce(category, '') AS category, occurred_at,
            CASE WHEN type IN ('income', 'transfer_in') THEN amount_minor ELSE 0 END AS inflow,
            CASE WHEN type IN ('income', 'transfer_in') THEN 0 ELSE amount_minor END AS outflow,
-           type NOT IN ('income', 'expense', 'transfer_in', 'transfer_out') OR amount_minor IS NULL OR amount_minor <= 0
-               AS is_invalid
+           type IS NULL OR type NOT IN ('income', 'expense', 'transfer_in', 'transfer_out')
+               OR amount_minor IS NULL OR amount_minor <= 0 AS is_invalid
     FROM transactions WHERE user_id = ANY(:users) AND occurred_at >= :start AND occurred_at < :until
 ), pieces AS (
     SELECT user_id, id AS pocket_id, true AS exists, created_at < :end AS counts, balance_minor AS total,
@@ -33,7 +33,8 @@ moved AS MATERIALIZED (
     UNION ALL
     SELECT user_id, pocket_id, false, false,
            CASE WHEN type IN ('income', 'transfer_in') THEN -amount_minor ELSE amount_minor END, 0, 0, 0, 0, 0, NULL,
-           type NOT IN ('income', 'expense', 'transfer_in', 'transfer_out') OR amount_minor IS NULL OR amount_minor <= 0
+           type IS NULL OR type NOT IN ('income', 'expense', 'transfer_in', 'transfer_out')
+               OR amount_minor IS NULL OR amount_minor <= 0
     FROM transactions WHERE user_id = ANY(:users) AND occurred_at >= :after
 ), by_pocket AS MATERIALIZED (
     SELECT user_id, pocket_id, bool_or(counts) AS counts, sum(total) AS total, sum(inflow) AS inflow,

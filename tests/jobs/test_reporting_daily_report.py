@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import MetaData, delete, event, select, update
 
 from jobs.reporting.daily_report import daily_report
 from jobs.reporting.daily_snapshot import daily_snapshot
 from jobs.reporting.monthly_summary import monthly_summary
 from jobs.reporting.tables import daily_financial_reports, pockets, transactions
+from opsconsole.authoring.job import Job
 from tests.jobs.reporting_fixtures import ReportingFixture, at
 
 DAY = "2026-03-08"
@@ -240,6 +241,49 @@ def test_one_invalid_transaction_does_not_stop_other_users(
     assert (result.ok, result.failed) == (2, ["chen"])
     assert result.failures[0].message.startswith(why)
     assert fixture.rows(daily_report).keys() == {("asha", DAY), ("ben", DAY)}
+
+
+def test_a_transaction_without_a_type_is_invalid_where_another_program_allows_it(fixture: ReportingFixture) -> None:
+    theirs = transactions.to_metadata(MetaData())
+    theirs.c.type.nullable = True
+    theirs.drop(fixture.data.engine)
+    theirs.create(fixture.data.engine)
+    for pocket, user in (("a", "asha"), ("c", "chen")):
+        fixture.open(pocket, user)
+        fixture.move(pocket, "income", 1, f"{DAY} 08:00")
+    spoil(fixture, type=None)
+
+    for job in (daily_report, daily_snapshot, monthly_summary):
+        result = fixture.run(job, DAY[:7] if job is monthly_summary else DAY)
+
+        assert (result.ok, result.failed) == (1, ["chen"])
+        assert result.failures[0].kind == "unknown_type"
+        assert result.failures[0].message.startswith("transaction bad has no type; the types are income")
+    assert fixture.rows(daily_report).keys() == {("asha", DAY)}
+
+
+@pytest.mark.parametrize("job", [daily_report, daily_snapshot])
+def test_a_user_whose_invalid_transaction_is_corrected_meanwhile_fails(fixture: ReportingFixture, job: Job) -> None:
+    for pocket, user in (("a", "asha"), ("c", "chen")):
+        fixture.open(pocket, user)
+        fixture.move(pocket, "income", 1, f"{DAY} 08:00")
+    spoil(fixture, type="gift")
+
+    def correct(*args: Any) -> None:
+        if args[2].startswith("SELECT transactions.user_id, transactions.id"):
+            with fixture.data.writing() as db:
+                db.execute(update(transactions).where(transactions.c.id == "bad").values(type="expense"))
+
+    event.listen(fixture.engine, "before_cursor_execute", correct)
+    result = fixture.run(job, DAY)
+    event.remove(fixture.engine, "before_cursor_execute", correct)
+
+    # SQLite still reads the transaction as it was.
+    kind = "unknown_type" if fixture.data.is_sqlite else "transaction_changed"
+    assert (result.ok, result.failed, result.failures[0].kind) == (1, ["chen"], kind)
+    assert fixture.rows(job).keys() == {("asha", DAY)}
+    assert fixture.run(job, DAY).ok == 2
+    assert fixture.rows(job).keys() == {("asha", DAY), ("chen", DAY)}
 
 
 @pytest.mark.parametrize("amount", [12.5, "abc"])
