@@ -48,6 +48,7 @@ class ClearDialog(TextDialog[Counted]):
     environment, and a button with the number of keys.
     """
 
+    WORD_CELLS = len(clear_panel.button_of(confirmations.MANY_KEYS))
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("up", "field(-1)", "previous field"),
         bind("down", "field(1)", "next field"),
@@ -101,7 +102,7 @@ class ClearDialog(TextDialog[Counted]):
 
     def content(self) -> Sequence[Line]:
         """The four fields, and the keys that match."""
-        self.buttons = (self._button(), CANCEL)
+        self.rename((self._button(), CANCEL))
         return [
             title_line("Clear cached keys", self.host.snapshot.environment),
             EMPTY,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import ClassVar, Generic
@@ -23,6 +24,7 @@ from screens.widgets.area import Area
 from screens.widgets.contained import OWN_EVENTS, ContainedDrawing, contained, name_of
 from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, line, text, width, wrapped
 from screens.widgets.paint import ASCII, COMPONENTS, Lines
+from screens.widgets.panel import LEFT_BUTTON
 
 WIDTH = 72
 INNER = WIDTH - 6
@@ -31,6 +33,8 @@ COMMAND_HINTS = ("{confirm} selects · {key} command · {back} back", "{key} com
 NO_COMMAND = "no command line does this"
 BUTTON_CELLS, BETWEEN_BUTTONS = 4, "   "
 """What is around the word of a button."""
+RENAMED_SECONDS = 0.5
+"""How long the mouse does not press a button that has just been renamed: the click was meant for the other word."""
 
 
 class Dialog(ModalScreen[Answer], Generic[Answer]):
@@ -38,6 +42,8 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
 
     AUTO_FOCUS = ""
     HAS_BUTTONS: ClassVar[bool] = True
+    WORD_CELLS: ClassVar[int] = 0
+    """The room of a button's word but the last one's, so that renaming a button moves no other one."""
     COMPONENT_CLASSES: ClassVar[set[str]] = set(COMPONENTS)
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("back", "leave", "back"),
@@ -55,6 +61,7 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         self.host = host
         self.buttons = buttons
         self.button = button
+        self._renamed_at: float | None = None
         self._drawn = ContainedDrawing(f"the dialog {type(self).__name__}")
 
     def compose(self) -> ComposeResult:
@@ -91,7 +98,11 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
                 await super().on_event(event)
 
     def on_click(self, event: events.Click) -> None:
-        """Presses a button, or selects what a line shows."""
+        """Presses a button, or selects what a line shows. The second click of a double click is not for this dialog:
+        the first one may have opened it.
+        """
+        if event.button != LEFT_BUTTON or event.chain > 1:
+            return
         for widget in self.query(Lines):
             region = widget.content_region
             if region.contains(event.screen_x, event.screen_y):
@@ -102,7 +113,8 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
     def clicked(self, x: int, y: int, *, is_last: bool) -> None:
         """Called for a click into a line of the content, or into the last one, which has the buttons."""
         button = self.button_at(x) if is_last and self.HAS_BUTTONS else None
-        if button is not None:
+        is_new = self._renamed_at is not None and time.monotonic() - self._renamed_at < RENAMED_SECONDS
+        if button is not None and not (is_new and button < len(self.buttons) - 1):
             self.button = button
             self.repaint()
             self.action_press()
@@ -114,8 +126,13 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
             start, end = end, end + cell_len(word) + BUTTON_CELLS
             if start <= x < end:
                 return index
-            end += len(BETWEEN_BUTTONS)
+            end += self._padding(index) + len(BETWEEN_BUTTONS)
         return None
+
+    def rename(self, buttons: Sequence[str]) -> None:
+        """Gives the buttons these words."""
+        if tuple(buttons) != tuple(self.buttons):
+            self.buttons, self._renamed_at = buttons, time.monotonic()
 
     def takes(self, event: events.Event) -> bool:
         """Takes an event before its keys are looked up; whether it did."""
@@ -162,12 +179,18 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         pieces: list[Piece] = []
         for index, word in enumerate(self.buttons):
             is_chosen = index == self.button
-            pieces += [Piece(f"[ {word} ]", "chosen") if is_chosen else Piece(f"  {word}  "), Piece(BETWEEN_BUTTONS)]
+            pieces.append(Piece(f"[ {word} ]", "chosen") if is_chosen else Piece(f"  {word}  "))
+            pieces.append(Piece(" " * self._padding(index) + BETWEEN_BUTTONS))
         room = INNER - width(pieces)
         templates, key = COMMAND_HINTS if self.command_lines() else HINTS, self.command_key()
         hints = (self.keyed(each, key=key) for each in templates)
         hint = next((hint for hint in hints if len(hint) <= room), "")
         return line(*pieces, Piece(hint, "quiet"))
+
+    def _padding(self, index: int) -> int:
+        """The cells between a button and the place of the next one."""
+        is_last = index == len(self.buttons) - 1
+        return 0 if is_last else max(0, self.WORD_CELLS - cell_len(self.buttons[index]))
 
 
 class Confirm(Dialog[str]):

@@ -49,7 +49,12 @@ def question(selected: ClearFilter, counted: ClearProgress, environment: str) ->
 
 def button(counted: ClearProgress) -> str:
     """The button that clears what was counted."""
-    return f"Clear {humanize.count(counted.total, 'key')}"
+    return button_of(counted.total)
+
+
+def button_of(keys: int) -> str:
+    """The button that clears this many keys."""
+    return f"Clear {humanize.count(keys, 'key')}"
 
 
 def progress_message(name: str, progress: CommandProgress) -> str:

@@ -17,6 +17,8 @@ View = TypeVar("View")
 
 PLAIN = "-plain"
 """The class of a panel without a border."""
+LEFT_BUTTON = 1
+"""The only button of the mouse that presses and selects: terminals paste and open menus with the others."""
 
 
 class PanelOwner(Protocol[View]):
@@ -135,6 +137,8 @@ class Panel(Lines, Generic[View]):
 
     def on_click(self, event: events.Click) -> None:
         """Selects the row, or presses the key."""
+        if event.button != LEFT_BUTTON:
+            return
         x, y = event.x - self.content_offset.x, event.y - self.content_offset.y
         if (row := self._row_under(x, y)) is not None:
             self._owner.clicked(row)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from textual import events
 
+from screens.dialogs.clear import ClearDialog
 from screens.dialogs.dialog import Dialog
 from screens.dialogs.trigger import TriggerDialog
 from screens.dialogs.why import WhyDialog
@@ -14,8 +16,9 @@ from screens.pages.help import HelpScreen
 from screens.pages.packs import PacksScreen
 from screens.widgets.lines import Piece, key_at
 from screens.widgets.paint import Lines
-from tests.screens import past_alerts, samples
+from tests.screens import fakes, past_alerts, samples
 from tests.screens.console import Console, run_console
+from tests.waiting import PATIENCE_SECONDS
 
 
 async def click(console: Console, words: str, *, line: int) -> None:
@@ -27,13 +30,25 @@ async def click(console: Console, words: str, *, line: int) -> None:
     await console.pilot.pause()
 
 
-async def click_button(console: Console, word: str) -> None:
-    """Clicks on a button of the dialog."""
+def place_of_button(console: Console, word: str) -> tuple[int, int]:
+    """Where a button of the dialog is drawn."""
     dialog = console.app.screen
     assert isinstance(dialog, Dialog)
     region, lines = dialog.query_one(Lines).content_region, console.text.split("\n")
-    await console.pilot.click(offset=(region.x + lines[-1].index(word), region.y + len(lines) - 1))
+    return region.x + lines[-1].index(word), region.y + len(lines) - 1
+
+
+async def click_button(console: Console, word: str, *, button: int = 1) -> None:
+    """Clicks on a button of the dialog, with a button of the mouse."""
+    await console.pilot.click(offset=place_of_button(console, word), button=button)
     await console.pilot.pause()
+
+
+async def double_click(console: Console, x: int, y: int) -> None:
+    """Clicks twice at a place of the terminal, as its driver reports that, whatever the first click opens there."""
+    for kind in (events.MouseDown, events.MouseUp) * 2:
+        console.app.post_message(kind(None, x, y, 0, 0, 1, False, False, False, x, y))
+        await console.pilot.pause()
 
 
 def test_the_mouse_presses_the_keys_of_footer_and_verdict() -> None:
@@ -63,6 +78,81 @@ def test_the_mouse_presses_buttons_and_chooses_in_the_palette() -> None:
         await console.press("ctrl+p", *"packs")
         await console.pilot.click("#frame", offset=(8, 4))
         await console.until(lambda: isinstance(console.app.screen, PacksScreen))
+
+    run_console(scenario)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+def test_a_double_click_in_the_palette_only_opens_the_dialog(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("screens.app.ConsoleApp.CLICK_CHAIN_TIME_THRESHOLD", PATIENCE_SECONDS)
+    card = samples.BUSY.jobs[0]
+    many = replace(samples.BUSY, jobs=tuple(replace(card, name=f"game.job_{n:02}") for n in range(18)))
+
+    async def scenario(console: Console) -> None:
+        await console.press("t")
+        await console.until(lambda: isinstance(console.app.screen, TriggerDialog))
+        place = place_of_button(console, "OK")
+        await console.press("escape", "ctrl+p", *"trigger game")
+        await double_click(console, *place)
+        await console.until(lambda: isinstance(console.app.screen, TriggerDialog))
+        await console.pilot.pause()
+        assert console.service.calls_of("trigger") == []
+        assert place_of_button(console, "OK") == place
+        await click_button(console, "OK")
+        await console.until(lambda: console.service.calls_of("trigger"))
+
+    run_console(scenario, many, size=size)
+
+
+@pytest.mark.parametrize("button", [2, 3], ids=["middle", "right"])
+def test_other_buttons_of_the_mouse_press_and_select_nothing(button: int) -> None:
+    async def scenario(console: Console) -> None:
+        await console.press("t")
+        await click_button(console, "OK", button=button)
+        assert isinstance(console.app.screen, TriggerDialog)
+        await console.press("escape")
+        y = len(console.text.split("\n")) - 1
+        await console.pilot.click(offset=(console.text.split("\n")[y].index("? help"), y), button=button)
+        await console.pilot.pause()
+        assert isinstance(console.app.screen, Dashboard)
+        assert console.service.calls_of("trigger") == []
+
+    run_console(scenario)
+
+
+def test_a_click_at_cancel_clears_nothing_when_the_other_button_has_just_been_renamed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    service = fakes.FakeService()
+    service.counting.clear()
+
+    async def scenario(console: Console) -> None:
+        await console.press("c", *"asha")
+        await console.until(lambda: "counting: 12,000" in console.text)
+        cancel = place_of_button(console, "Cancel")
+        service.counting.set()
+        await console.until(lambda: "[ Clear 940 keys ]" in console.text)
+        assert place_of_button(console, "Cancel") == cancel
+        monkeypatch.setattr("screens.dialogs.dialog.RENAMED_SECONDS", PATIENCE_SECONDS)
+        await click_button(console, "Clear 940 keys")
+        assert isinstance(console.app.screen, ClearDialog)
+        await console.pilot.click(offset=cancel)
+        await console.until(lambda: isinstance(console.app.screen, Dashboard))
+        assert service.calls_of("clear") == []
+
+    run_console(scenario, service=service)
+
+
+def test_the_button_that_was_renamed_a_while_ago_clears(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("screens.dialogs.dialog.RENAMED_SECONDS", 0.0)
+
+    async def scenario(console: Console) -> None:
+        await console.press("c", *"asha")
+        await console.until(lambda: "[ Clear 940 keys ]" in console.text)
+        await click_button(console, "Clear 940 keys")
+        await console.until(lambda: console.service.calls_of("clear"))
 
     run_console(scenario)
 
