@@ -17,15 +17,20 @@ class PlannedRuns:
     def __init__(self, wake: Callable[[], object]) -> None:
         self._lock, self._wake = threading.Lock(), wake
         self._runs: list[Run] = []
+        self._is_incomplete = False
 
     @contextmanager
     def adding(self, runs: Sequence[Run], *, replace_others: bool = False) -> Iterator[None]:
-        """Adds runs after the block, in which they are committed; not when it raises. If they replace others, the
-        engine has to read all of them.
+        """Adds runs after the block, in which they are committed; not when it raises. If they replace others, none is
+        handed over until all are read: earlier ones may be among the replaced, and later ones may have to follow them.
         """
         with self._lock:
             yield
-            self._runs += () if replace_others else runs
+            self._is_incomplete |= replace_others
+            if self._is_incomplete:
+                self._runs.clear()
+            else:
+                self._runs += runs
         if runs:
             self._wake()
 
@@ -35,6 +40,7 @@ class PlannedRuns:
         with self._lock:
             self._runs.clear()
             yield
+            self._is_incomplete = False
 
     @property
     def are_waiting(self) -> bool:

@@ -58,6 +58,47 @@ def test_runs_that_replace_others_are_left_to_be_read_with_them() -> None:
     assert woken == [False]
 
 
+def test_runs_that_were_added_before_one_that_replaces_them_are_left_to_be_read() -> None:
+    planned = PlannedRuns(lambda: None)
+    with planned.adding([run(1)]):
+        pass
+
+    with planned.adding([run(2)], replace_others=True):
+        pass
+
+    assert planned.take() == []
+
+
+def test_runs_after_one_that_replaces_others_are_left_to_be_read_as_they_may_follow_it() -> None:
+    planned = PlannedRuns(lambda: None)
+    with planned.adding([run(1)], replace_others=True):
+        pass
+
+    with planned.adding([run(2)]):
+        pass
+    taken = planned.take()
+    with planned.reading():
+        pass
+    with planned.adding([run(3)]):
+        pass
+
+    assert taken == []
+    assert planned.take() == [run(3)]
+
+
+def test_a_failed_reading_hands_nothing_over() -> None:
+    planned = PlannedRuns(lambda: None)
+    with planned.adding([run(1)], replace_others=True):
+        pass
+
+    with pytest.raises(ConnectionError), planned.reading():
+        raise ConnectionError
+    with planned.adding([run(2)]):
+        pass
+
+    assert planned.take() == []
+
+
 def test_runs_that_were_read_are_not_taken_as_well() -> None:
     planned = PlannedRuns(lambda: None)
     with planned.adding([run(1)]):
