@@ -15,6 +15,8 @@ from opsconsole.core.redis_options import option_problem
 POSTGRES = "postgresql+psycopg"
 POSTGRES_SCHEMES = ("postgres", "postgresql", POSTGRES)
 REDIS_SCHEMES = ("redis", "rediss", "unix")
+IN_MEMORY = ("", ":memory:")
+"""What SQLite has instead of the name of a file."""
 ENCODE = "encode special characters of the user and the password: @ as %40, : as %3A, / as %2F, ? as %3F, # as %23"
 
 LIBPQ_OPTIONS = re.compile(
@@ -73,6 +75,8 @@ def database_url(text: str) -> str:
     """The URL of a database in the form of SQLAlchemy. Raises BadUrl."""
     text = text.strip()
     scheme, separator, rest = text.partition("://")
+    if separator and scheme == "sqlite" and unquote(rest).removeprefix("/") in IN_MEMORY:
+        raise BadUrl("is an SQLite database in memory, which no other process can open; name a file instead")
     if separator and scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
         if "?" in rest:
             raise BadUrl("has options, but an SQLite URL takes none; write a ? in a file's name as %3F")

@@ -55,6 +55,21 @@ def test_problems_of_the_configuration_and_of_the_jobs_are_listed_in_one_round(t
     assert all(line.startswith("opsconsole: ") for line in lines)
 
 
+@pytest.mark.parametrize("section", ["store", "data"])
+def test_a_database_in_memory_is_a_problem_of_the_configuration(
+    cli: RunCli, monkeypatch: pytest.MonkeyPatch, section: str
+) -> None:
+    monkeypatch.setenv(f"OPSCONSOLE_{section.upper()}__URL", "sqlite:///:memory:")
+
+    result = cli("runs")
+
+    sentence = "is an SQLite database in memory, which no other process can open; name a file instead"
+    assert (result.code, result.out) == (78, "")
+    assert result.err.startswith("opsconsole: ")
+    assert f"{section}.url {sentence}" in result.err
+    assert result.err.count("\n") == 1
+
+
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_standard_streams_are_no_failure(tmp_path: Path, closed: str) -> None:
     program = f"{sys.executable} -m opsconsole next '0 3 * * *' {closed}"

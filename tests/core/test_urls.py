@@ -65,6 +65,14 @@ def test_any_file_name_has_a_url(name: str, tmp_path: Path) -> None:
     assert make_url(sqlite_url(tmp_path / name)).database == str(tmp_path / name)
 
 
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:///%3Amemory%3A\n"])
+def test_a_database_in_memory_is_refused(url: str) -> None:
+    with pytest.raises(BadUrl) as refused:
+        database_url(url)
+
+    assert str(refused.value) == "is an SQLite database in memory, which no other process can open; name a file instead"
+
+
 CANARY = "canary7"
 BAD_DATABASES = [
     CANARY,
