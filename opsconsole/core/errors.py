@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,13 @@ class BadWindow(OpsconsoleError):
     """A date that is not in any window of a job."""
 
     exit_code = Exit.USAGE
+
+
+class DateSkipped(BadWindow):
+    """A date that a zone does not have, as it moved across the date line."""
+
+    def __init__(self, day: date, tz: str) -> None:
+        super().__init__(f"{day} does not exist in {tz}, which skipped it; choose another date")
 
 
 class UnknownJob(OpsconsoleError):

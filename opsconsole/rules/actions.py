@@ -18,7 +18,7 @@ from opsconsole.calendar.windows import Window
 from opsconsole.core.errors import BadWindow, NotAllowed, Refused, StaleNotSupported, UnknownJob
 from opsconsole.core.settings import Actor, Role
 from opsconsole.rules.backfill_status import ACTIVE, Backfill, BackfillState
-from opsconsole.rules.dates import parse_date
+from opsconsole.rules.dates import parse_date, window_on
 from opsconsole.rules.pauses import ALL, Pause
 
 if TYPE_CHECKING:
@@ -205,13 +205,12 @@ def pause_target(catalog: Catalog, name: str) -> str:
 def trigger_window(job: Job, day: str | None, now: datetime) -> Window:
     """The window of a run started by hand: the one of `day` (2026-01-19), or the current one.
 
-    Raises BadWindow for an invalid date, a window in the future, or an old window of a job that keeps only the newest
-    result.
+    Raises BadWindow for an invalid date, one that the job's zone skipped, a window in the future, or an old window of a
+    job that keeps only the newest result.
     """
-    place = zone(job.tz)
     if day is None:
-        return job.covers.at(now, place)
-    window = job.covers.named(parse_date(day), place)
+        return job.covers.at(now, zone(job.tz))
+    window = window_on(job, parse_date(day))
     if window.start > now:
         raise BadWindow(f"{window.label} has not started in {job.tz}; choose a date up to today")
     check_window_age(job, window, now)

@@ -14,7 +14,7 @@ from opsconsole.authoring.run import Run, RunState, Selection
 from opsconsole.calendar.cron import Cron, zone
 from opsconsole.calendar.windows import Unit, Window
 from opsconsole.core.bounds import shown
-from opsconsole.core.errors import BadWindow, Exit, NotBackfillable, OpsconsoleError
+from opsconsole.core.errors import BadWindow, DateSkipped, Exit, NotBackfillable, OpsconsoleError
 
 SOON = timedelta(days=3)
 """Only windows that end this close to now are checked against the schedule: the check is slow."""
@@ -204,7 +204,8 @@ def check_backfillable(job: str, *, has_windows: bool, newest_only: bool) -> Non
 def windows(job: Job, since: date, until: date, now: datetime) -> list[Window]:
     """The job's windows from the one that holds `since` to the one that holds `until`, both dates of its zone.
 
-    Raises NotBackfillable, or BadWindow when the range is empty, very long, or reaches into the future.
+    Raises NotBackfillable, or BadWindow when the range is empty, very long, reaches into the future, or is a date that
+    the zone skipped.
     """
     check_backfillable(job.name, has_windows=job.covers.unit is not Unit.MOMENT, newest_only=job.newest_only)
     if since > until:
@@ -215,7 +216,10 @@ def windows(job: Job, since: date, until: date, now: datetime) -> list[Window]:
     named = {job.covers.named(since + timedelta(days=n), place): None for n in range((until - since).days + 1)}
     if (last := max(named, key=lambda window: window.start)).start > now:
         raise BadWindow(f"{last.label} has not started in {job.tz}; choose dates up to today")
-    return [window for window in named if window.start < window.end]
+    existing = [window for window in named if window.start < window.end]
+    if not existing:
+        raise DateSkipped(since, job.tz)
+    return existing
 
 
 def scheduled_time(job: Job, cron: Cron | None, window: Window) -> datetime:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from datetime import date
 
-from opsconsole.core.errors import BadWindow
+from opsconsole.authoring.job import Job
+from opsconsole.calendar.cron import zone
+from opsconsole.calendar.windows import Window
+from opsconsole.core.errors import BadWindow, DateSkipped
 from opsconsole.core.times import YEARS
 
 _MONTH = re.compile(r"\d{4}-\d\d", re.ASCII)
@@ -28,6 +31,16 @@ def parse_window(text: str) -> date:
         return parse_date(f"{text}-01" if _MONTH.fullmatch(text) else text)
     except BadWindow:
         raise BadWindow(f"{text!r} is not a window; write it as 2026-01-19, or as 2026-01 for a month") from None
+
+
+def window_on(job: Job, day: date) -> Window:
+    """The window of a job that contains this date of its zone. Raises BadWindow, for a job without windows or a date
+    that the zone skipped.
+    """
+    window = job.covers.named(day, zone(job.tz))
+    if window.start == window.end:
+        raise DateSkipped(day, job.tz)
+    return window
 
 
 def parse_date_range(since: str, until: str) -> tuple[date, date]:

@@ -19,7 +19,7 @@ from opsconsole.core.errors import OpsconsoleError, UnknownJob, UnknownRun
 from opsconsole.core.retention import DEFAULTS, RetentionSection
 from opsconsole.core.times import parse_time
 from opsconsole.rules.backfill import scheduled_time
-from opsconsole.rules.dates import parse_window
+from opsconsole.rules.dates import parse_window, window_on
 from opsconsole.rules.explain import Evidence, explain, matches
 from opsconsole.rules.time_reading import describe, read_time
 from opsconsole.service import wording
@@ -135,7 +135,7 @@ def why_window(
     Raises UnknownJob, BadWindow.
     """
     found = catalog.find(job)
-    at = scheduled_time(found, catalog.cron(found), found.covers.named(parse_window(label), zone(found.tz)))
+    at = scheduled_time(found, catalog.cron(found), window_on(found, parse_window(label)))
     return why(db, catalog, found.name, at.isoformat(), now, retention)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.cli.conftest import RunCli
@@ -56,3 +58,15 @@ def test_why_takes_a_time_or_a_window(cli: RunCli) -> None:
 
     assert refused.code == 2
     assert "give --at or --window, not both" in refused.err
+
+
+def test_a_date_that_the_zone_skipped_is_no_window(cli: RunCli, tmp_path: Path) -> None:
+    file = tmp_path / "apia.toml"
+    file.write_text('[jobs."manual.close"]\ntz = "Pacific/Apia"\n')
+
+    explained = cli("--config", str(file), "why", "manual.close", "--window", "2011-12-30")
+    started = cli("--config", str(file), "run", "manual.close", "--date", "2011-12-30")
+
+    sentence = "2011-12-30 does not exist in Pacific/Apia, which skipped it; choose another date"
+    assert (explained.code, explained.out, explained.err) == (2, "", f"opsconsole: {sentence}\n")
+    assert (started.code, sentence in started.err) == (2, True)

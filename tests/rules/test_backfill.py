@@ -11,7 +11,7 @@ import pytest
 from opsconsole import DAY, DAY_BEFORE, MOMENT, MONTH_BEFORE, Job
 from opsconsole.authoring.run import Selection
 from opsconsole.calendar.windows import Covers, Window
-from opsconsole.core.errors import BadWindow, NotBackfillable
+from opsconsole.core.errors import BadWindow, DateSkipped, NotBackfillable
 from opsconsole.rules.backfill import (
     NO_RECORD,
     OLDEST_FIRST,
@@ -260,6 +260,8 @@ def test_a_day_skipped_by_its_zone_is_no_window() -> None:
     found = windows(job(tz="Pacific/Apia"), date(2011, 12, 29), date(2011, 12, 31), NOW)
 
     assert [window.label for window in found] == ["2011-12-29", "2011-12-31"]
+    with pytest.raises(DateSkipped, match="2011-12-30 does not exist in Pacific/Apia, which skipped it"):
+        windows(job(tz="Pacific/Apia"), date(2011, 12, 30), date(2011, 12, 30), NOW)
 
 
 def test_a_window_before_the_first_data_is_not_missing() -> None:
