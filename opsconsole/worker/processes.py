@@ -212,17 +212,20 @@ class Processes:
         results = self._collect(TICK_SECONDS)
         end = time.monotonic() + GATHER_SECONDS
         # Idle workers get their next work before the results are recorded; pages of keys only wait while none is idle.
-        while (self._hand_out(feed) or self._has_room(results)) and results and time.monotonic() < end:
+        while (
+            results
+            and (self._hand_out(feed) or may_gather(results, all_busy=self._all_busy))
+            and time.monotonic() < end
+        ):
             more = self._collect(NEXT_SECONDS)
             if not more:
                 break
             results += more
         return results
 
-    def _has_room(self, results: Sequence[Result]) -> bool:
-        """Whether more results may be gathered, although no worker could be given work."""
-        pages = sum(isinstance(result, PlanningResult) for result in results)
-        return 0 < pages < MOST_PAGES and not any(worker.idle for worker in self._workers)
+    @property
+    def _all_busy(self) -> bool:
+        return not any(worker.idle for worker in self._workers)
 
     def _hand_out(self, feed: Feed) -> bool:
         """Gives idle workers their next work; whether one got some."""
@@ -338,6 +341,12 @@ class Processes:
                 self._selector.unregister(descriptor)
         self._workers.remove(worker)
         self._closing.append((self._closer.submit(_close, worker), list(results)))
+
+
+def may_gather(results: Sequence[Result], *, all_busy: bool) -> bool:
+    """Whether results with pages of keys may wait for more of them, although no worker could be given work."""
+    pages = sum(isinstance(result, PlanningResult) for result in results)
+    return all_busy and 0 < pages < MOST_PAGES
 
 
 def _close(worker: Worker) -> None:

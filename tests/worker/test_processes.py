@@ -19,8 +19,8 @@ from opsconsole.leader.engine import Engine
 from opsconsole.store import runs
 from opsconsole.worker import processes
 from opsconsole.worker.ahead import StartedAhead
-from opsconsole.worker.messages import Planning, PlanningResult, Work
-from opsconsole.worker.processes import Processes, WorkersCannotStart
+from opsconsole.worker.messages import Planning, PlanningResult, Result, Work
+from opsconsole.worker.processes import Processes, WorkersCannotStart, may_gather
 from tests.conftest import Installing
 from tests.faults.fork_server import Child, ForkServer
 from tests.installation import Installation, is_at_work
@@ -393,7 +393,9 @@ def test_a_worker_takes_a_batch_larger_than_a_pipe(installing: Installing, url: 
     assert len(json.dumps(keys)) > 65_536
 
 
-def test_pages_of_keys_are_gathered_while_no_worker_is_idle(installing: Installing, url: str, tmp_path: Path) -> None:
+def test_no_more_pages_of_keys_are_gathered_than_memory_is_for(
+    installing: Installing, url: str, tmp_path: Path
+) -> None:
     place = with_workers(installing, url, 1)
     keys = [f"user{i:06}" for i in range(30_000)]
     counting.put(place.data, dict.fromkeys(keys, "fine"))
@@ -414,3 +416,11 @@ def test_pages_of_keys_are_gathered_while_no_worker_is_idle(installing: Installi
 
     assert [key for some in gathered for key in some] == keys
     assert max(map(len, gathered)) <= (processes.MOST_PAGES + 1) * 5000
+
+
+@pytest.mark.parametrize("pages", range(processes.MOST_PAGES + 1))
+def test_pages_of_keys_wait_for_more_while_no_worker_is_idle(pages: int) -> None:
+    results: list[Result] = [BatchResult(1, 1, 3), *[PlanningResult(1, keys=["anna"])] * pages]
+
+    assert may_gather(results, all_busy=True) is (0 < pages < processes.MOST_PAGES)
+    assert not may_gather(results, all_busy=False)
