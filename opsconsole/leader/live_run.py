@@ -208,9 +208,8 @@ class LiveRun:
             state = BatchState.FAILED if len(result.failed) == len(row.keys) else BatchState.DONE
             self._batches_done += 1
             self._recoveries = 0  # it makes progress, so it did not cause the interruptions
-            of = (
-                f" of {self._batches}" if row.seq <= self._batches else ""
-            )  # one that replaces others has a higher number
+            # Once a batch was replaced, the last one has a higher number than there are batches.
+            of = f" of {self._batches}" if self._queue.last_seq == self._batches else ""
             summary = f"batch {row.seq}{of}: {result.ok} ok, {len(result.failed)} failed"
             self._totals.log(at, summary, *result.log)
         self._write_end(result, state, at)
