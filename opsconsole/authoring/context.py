@@ -226,10 +226,12 @@ class Context:
 
     def emit_for_rows(self, db: Connection, event: str, changes: Any) -> tuple[int, int]:
         """Executes a statement with RETURNING, in the enclosing `writing()`, and emits an event for each row that it
-        returns: the first column is the event's key, NULL for no event, the others by their names are its payload.
-        Returns the number of rows and of events. On PostgreSQL the rows do not leave the server.
+        returns: the first column is the event's key, NULL for no event, the others by their names are its payload:
+        texts, whole numbers, booleans and NULL. Returns the number of rows and of events. Call it last in the block: on
+        PostgreSQL, where the rows do not leave the server, other writers of events wait from here until the commit.
         """
         self._check_event(event)
+        _check("a statement with events", outbox.columns_problem(changes))
         if db.dialect.name != "sqlite":
             return outbox.append_for_rows(db, event, changes, self.now)
         rows = db.execute(changes).mappings().all()
@@ -238,6 +240,7 @@ class Context:
             payload = dict(row)
             key = payload.pop(next(iter(row)))
             if key is not None:
+                _check("the payload of an event", outbox.values_problem(payload))
                 self.emit(event, key, payload)
                 emitted += 1
         return len(rows), emitted

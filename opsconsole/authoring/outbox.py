@@ -10,13 +10,17 @@ from typing import Any
 import msgspec
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
+    Enum,
     Index,
     Integer,
     MetaData,
     String,
     Table,
     UniqueConstraint,
+    and_,
+    case,
     func,
     literal,
     literal_column,
@@ -25,8 +29,10 @@ from sqlalchemy import (
     true,
 )
 
+from opsconsole.core.bounds import MAX_JSON_BYTES, MAX_KEY, shown
 from opsconsole.core.column_types import Json, UtcTime, key_type
 from opsconsole.core.database import Connection, inserting
+from opsconsole.core.errors import BadValue
 from opsconsole.core.indexes import partial_index
 
 metadata = MetaData(
@@ -88,31 +94,80 @@ def append(db: Connection, emitted: Sequence[Event], at: datetime) -> None:
         db.execute(_INSERT_ROWS, {"rows": f"[{b','.join(some).decode()}]", "at": at})
 
 
+def columns_problem(changes: Any) -> str | None:
+    """Of a statement for the events of its rows: RETURNING with the key first, and columns whose values become the same
+    JSON on both databases.
+    """
+    columns = list(changes.exported_columns)
+    if not columns:
+        return "must have RETURNING with the key of the event as its first column"
+    key, *parts = columns
+    if not _has_type(key, String):
+        return f"must return a text as the key, not {key.name}, which is of type {type(key.type).__name__}"
+    part = next((part for part in parts if not _has_type(part, String, Integer, Boolean)), None)
+    if part is None:
+        return None
+    return (
+        f"must return only texts, whole numbers and booleans, not {part.name}, which is of type "
+        f"{type(part.type).__name__}; cast it"
+    )
+
+
+def _has_type(column: Any, *types: type) -> bool:
+    return isinstance(column.type, types) and not isinstance(column.type, Enum)
+
+
+def values_problem(payload: Mapping[str, Any]) -> str | None:
+    """Of a row on SQLite, whose columns accept values of any type."""
+    for name, value in payload.items():
+        if value is not None and type(value) not in (str, int, bool):
+            return f"must have only texts, whole numbers and booleans, not {shown(value)} in {name}"
+    return None
+
+
 def append_for_rows(db: Connection, name: str, changes: Any, at: datetime) -> tuple[int, int]:
     """Executes a statement of PostgreSQL with RETURNING and writes an event for each row that it returns: the first
-    column is its key, NULL for no event, the others are its payload. Returns the number of rows and of events.
+    column is its key, NULL for no event, the others are its payload. Returns the number of rows and of events. Raises
+    BadValue for a key or a payload that is too long; the transaction must then be rolled back.
     """
     changed = changes.cte("changed")
     key, *parts = changed.c
-    counts = select(func.count().label("changed"), func.count(key).label("emitted")).select_from(changed).subquery()
+    rows = select(key.label("key"), case((key.is_not(None), _document(parts))).label("payload")).cte("found")
+    length, size = func.char_length(rows.c.key), func.octet_length(func.convert_to(rows.c.payload, "UTF8"))
+    counts = select(
+        func.count().label("changed"),
+        func.count(rows.c.key).label("emitted"),
+        func.coalesce(func.max(length), 0).label("length"),
+        func.coalesce(func.max(size), 0).label("size"),
+    ).subquery()
     # All rows are changed when the lock is taken: other writers of events wait for the INSERT alone.
-    locked = select(func.pg_advisory_xact_lock(_EVENT_LOCK), counts).cte("locked").prefix_with("MATERIALIZED")
-    source = select(literal(name), key, _document(parts), literal(at, UtcTime)).join_from(changed, locked, true())
+    lock = case((counts.c.emitted > 0, func.pg_advisory_xact_lock(_EVENT_LOCK)))
+    locked = select(lock.label("lock"), counts).cte("locked").prefix_with("MATERIALIZED")
+    payload = rows.c.payload.op("::")(literal_column("json"))
+    source = select(literal(name), rows.c.key, payload, literal(at, UtcTime)).join_from(rows, locked, true())
+    is_short = and_(locked.c.length <= MAX_KEY, locked.c.size <= MAX_JSON_BYTES)
     statement = inserting(db, events).from_select(
-        ["name", "key", "payload", "occurred_at"], source.where(key.is_not(None)), include_defaults=False
+        ["name", "key", "payload", "occurred_at"],
+        source.where(rows.c.key.is_not(None), is_short),
+        include_defaults=False,
     )
     emitted = statement.on_conflict_do_nothing().cte("emitted")
-    row = db.execute(select(locked.c.changed, locked.c.emitted).add_cte(emitted)).one()
+    c = locked.c
+    row = db.execute(select(c.changed, c.emitted, c.length, c.size).add_cte(emitted)).one()
+    if row.length > MAX_KEY:
+        raise BadValue(f"the key of an event must have at most {MAX_KEY:,} characters, not {row.length:,}")
+    if row.size > MAX_JSON_BYTES:
+        raise BadValue(f"the payload of an event must have at most {MAX_JSON_BYTES:,} bytes as JSON, not {row.size:,}")
     return row.changed, row.emitted
 
 
 def _document(columns: Sequence[Any]) -> Any:
-    """A JSON object with the values of these columns, as `append` would write it."""
+    """The text of a JSON object with the values of these columns, as `append` would write it."""
     parts: list[Any] = []
     for n, column in enumerate(columns):
-        parts += [f"{',' if n else '{'}{msgspec.json.encode(str(column.name)).decode()}:"]
+        parts += [f"{',' if n else ''}{msgspec.json.encode(str(column.name)).decode()}:"]
         parts += [func.coalesce(func.to_json(column), literal_column("'null'::json"))]
-    return func.concat(*parts, "}").op("::")(literal_column("json"))
+    return func.concat("{", *parts, "}")
 
 
 def _chunks(rows: Sequence[bytes]) -> Iterator[Sequence[bytes]]:

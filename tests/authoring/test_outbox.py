@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, String, Table, case, insert, select, text, update
+from sqlalchemy import (
+    Column,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    case,
+    cast,
+    insert,
+    literal,
+    null,
+    select,
+    text,
+    update,
+)
 
 from opsconsole.authoring import outbox
 from opsconsole.authoring.context import Context, Resources
 from opsconsole.authoring.scope import Scope
 from opsconsole.calendar.windows import MOMENT
-from opsconsole.core.column_types import key_type
+from opsconsole.core.column_types import Json, UtcTime, key_type
+from opsconsole.core.errors import BadValue
 from tests.waiting import eventually, finished
 
 NOON = datetime(2026, 3, 8, 12, tzinfo=UTC)
@@ -88,6 +105,66 @@ def test_no_event_is_emitted_outside_a_transaction(tools: Resources) -> None:
     ctx = context(tools)
     with ctx.reading() as db, pytest.raises(RuntimeError, match="outside writing"):
         ctx.emit_for_rows(db, "Ended", ending())
+
+
+def returning(*columns: Any) -> Any:
+    return update(games).values(n=0).returning(*columns)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        (update(games), "must have RETURNING with the key of the event as its first column"),
+        (returning(games.c.n), "must return a text as the key, not n, which is of type Integer"),
+        (
+            returning(games.c.id, literal(Decimal("1.50")).label("price")),
+            "not price, which is of type Numeric; cast it",
+        ),
+        (returning(games.c.id, literal(NOON, UtcTime).label("at")), "not at, which is of type UtcTime; cast it"),
+        (returning(games.c.id, literal({}, Json).label("more")), "not more, which is of type Json; cast it"),
+        (returning(literal("k" * 100_001)), "the key of an event must have at most 100,000 characters, not 100,001"),
+        (
+            returning(games.c.id, literal("é" * 525_000).label("note")),
+            "the payload of an event must have at most 1,048,576 bytes as JSON, not 1,050,011",
+        ),
+    ],
+)
+def test_both_databases_refuse_the_same_rows(tools: Resources, changes: Any, problem: str) -> None:
+    ctx = context(tools)
+    with pytest.raises(BadValue, match=re.escape(problem)), ctx.writing() as db:
+        ctx.emit_for_rows(db, "Ended", changes)
+
+    assert emitted(tools) == []
+    with tools.data.reading() as db:
+        assert sorted(db.execute(select(games.c.n)).scalars()) == [1, 2, 3]
+
+
+def test_a_payload_can_be_empty_and_have_booleans(tools: Resources) -> None:
+    ctx = context(tools)
+    with ctx.writing() as db:
+        ctx.emit_for_rows(db, "Empty", returning(games.c.id))
+    with ctx.writing() as db:
+        ctx.emit_for_rows(db, "First", returning(games.c.id, (games.c.id == "a").label("is_first")))
+
+    payloads = [payload for _, _, payload, _ in emitted(tools)]
+    assert sorted(map(str, payloads)) == sorted(["{}"] * 3 + ["{'is_first': True}"] + ["{'is_first': False}"] * 2)
+
+
+def test_a_number_of_sqlite_that_is_not_whole_is_refused() -> None:
+    assert outbox.values_problem({"n": 1, "note": None, "is_first": True}) is None
+    assert outbox.values_problem({"n": 12.5}) == "must have only texts, whole numbers and booleans, not 12.5 in n"
+
+
+@pytest.mark.parametrize("empty_database_url", ["postgresql"], indirect=True)
+def test_rows_without_events_wait_for_no_other_writer_of_events(tools: Resources) -> None:
+    ctx = context(tools)
+    with tools.data.writing() as other:
+        outbox.append(other, [outbox.Event("First", "1", {})], NOON)
+        with ctx.writing() as db:
+            db.execute(text("SET LOCAL lock_timeout = '10s'"))
+            counts = ctx.emit_for_rows(db, "Ended", returning(cast(null(), String), games.c.id))
+
+    assert counts == (3, 0)
 
 
 @pytest.mark.parametrize("empty_database_url", ["postgresql"], indirect=True)
