@@ -295,6 +295,9 @@ def _become(request: StartProcess, clock: _Clock) -> None:
 
     from opsconsole.cli import main as command_line
     from opsconsole.core import failpoints
+    from opsconsole.core.garbage import spare_start_and_end
+
+    spare_start_and_end()
 
     failpoints._SETTING = request.environ.get("FAILPOINT", "")  # it was read when the fork server imported it
     time.sleep(max(0.0, request.begin_at - time.time()))

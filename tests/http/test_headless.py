@@ -143,6 +143,7 @@ def test_a_process_that_must_not_lead_serves_the_api_and_never_leads(
 
     assert client.get("/things/fine").status == 200
     assert client.get("/readyz").status == 503
+    eventually(lambda: client.get("/garbage").json["objects"] < 50_000, "it has ended its loading")
     response = client.request("POST", "/api/cron/run/daily-count", {"date": DAY})
 
     assert response.status == (403 if option == "--read-only" else 503)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from asyncio import CancelledError
 from typing import Any
@@ -28,6 +29,10 @@ def _written(ctx: ExtensionContext, _request: Request) -> Reply:
 
 def _echoed(_ctx: ExtensionContext, request: Request) -> Reply:
     return Reply({"success": True, "body": request.body})
+
+
+def _garbage(_ctx: ExtensionContext, _request: Request) -> Reply:
+    return Reply({"objects": gc.get_threshold()[0]})
 
 
 def _packed(_ctx: ExtensionContext, _request: Request) -> Reply:
@@ -116,6 +121,7 @@ pack = Pack(
         Route("POST", "/things/{mood}", _refused),
         Route("POST", "/echo", _echoed),
         Route("GET", "/written", _written),
+        Route("GET", "/garbage", _garbage),
         Route("GET", "/packed", _packed),
         Route("GET", "/unavailable", _unavailable),
         Route("GET", "/failed", _failed),

@@ -23,6 +23,7 @@ from opsconsole.cli.service_reports import ServiceReports
 from opsconsole.cli.session import create_engine, open_service
 from opsconsole.core.allocator import use_one_arena
 from opsconsole.core.errors import BadSettings, Exit, OpsconsoleError
+from opsconsole.core.garbage import end_loading
 from opsconsole.core.settings import Settings
 from opsconsole.core.signals import keep_hangups
 from opsconsole.core.trust import make_private
@@ -108,6 +109,7 @@ def command(options: Options, address: str | None, no_standby: bool) -> None:
                 engine.start()
             start_table_check(settings, service.catalog)
             service.announce("headless")
+            end_loading()
             if engine is not None and no_standby:
                 _wait_until_leading(service, engine)
             while True:

@@ -14,6 +14,7 @@ from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, print_json
 from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
+from opsconsole.core.garbage import end_loading
 from opsconsole.core.humanize import count, timestamp
 from opsconsole.core.text import safe
 
@@ -48,6 +49,8 @@ def command(options: Options, run_number: int, follow: bool, as_json: bool) -> N
             print_json([log_line(line) for line in _stored(service, run_number, 0)])
             return
         printed = 0
+        if follow:
+            end_loading()
         for line in _lines(service, run_number, follow=follow):
             printed += 1
             text = f"{timestamp(line.at, tz)}  {safe(line.line, LONGEST_LINE)}"

@@ -17,6 +17,7 @@ from opsconsole.cli.log_setup import log_to_file
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo
 from opsconsole.core.errors import BadSettings, Exit, OpsconsoleError
+from opsconsole.core.garbage import end_loading
 from opsconsole.core.settings import environment
 from opsconsole.core.trust import make_private
 from opsconsole.http.listener import Address, listening
@@ -75,6 +76,7 @@ def command(options: Options, host: str, port: int, public_url: str | None) -> N
     from opsconsole.cli.browser.server import serve  # an optional extra
 
     shown = f"[{host}]" if ":" in host else host
+    end_loading()
     with listening(Address(shown, port), protected=True) as listener:
         own = origin or f"http://{shown}:{listener.address.port}"
         asyncio.run(serve(listener.socket, _command(options), _environ(), own, issued=_print_address))

@@ -19,6 +19,7 @@ from opsconsole.cli.output import echo, run_document, run_sentence
 from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
 from opsconsole.core.clock import now
+from opsconsole.core.garbage import end_loading
 from opsconsole.core.humanize import timestamp
 from opsconsole.core.text import safe
 from opsconsole.core.times import utc
@@ -76,6 +77,7 @@ def command(options: Options, words: tuple[str, ...], limit: int, as_json: bool)
         search = service.history.parsed(" ".join(words))
         states: dict[int, RunState] | None = None
         outages = Outages()
+        end_loading()
         while True:
             with outages:
                 found = service.history.select(search, limit=NEWEST).runs

@@ -12,6 +12,7 @@ from opsconsole.cli.commands import Command
 from opsconsole.cli.log_setup import TextFormatter, log_to, log_to_stdout
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.core.errors import BadSettings, NotAllowed
+from opsconsole.core.garbage import end_loading
 from opsconsole.core.service_manager import ServiceManager
 from opsconsole.core.settings import Role, Settings, environment
 from opsconsole.core.trust import make_private
@@ -64,6 +65,7 @@ def command(options: Options, slots: int | None, log_text: bool) -> None:
         log.info("%s", attached)
         if manager is not None:
             manager.ready(attached)
+        end_loading()
         while True:
             worker.check()
             if manager is not None:

@@ -15,6 +15,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 
 from opsconsole.cli.session import open_service
 from opsconsole.core.errors import OpsconsoleError
+from opsconsole.core.garbage import end_loading
 from opsconsole.core.settings import Role, Settings
 from opsconsole.core.text import safe
 from opsconsole.service.service import Service
@@ -67,6 +68,7 @@ class Session:
             actor = replace(actor, name=f"{actor.name} via {client}", role=role)
             settings = replace(self._settings, actor=actor)
             self._service = self._closing.enter_context(open_service(settings, reads=True))
+            end_loading()
         return self._service
 
 
