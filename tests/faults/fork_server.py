@@ -122,7 +122,10 @@ class ForkServer:
             clock or FastClock(),
             begin_at,
         )
-        return Child(self, msgspec.json.decode(self._send(request), type=int))
+        with self._lock:
+            pid = msgspec.json.decode(self._send(request), type=int)
+            self._codes.pop(pid, None)  # of an earlier process with the same number
+        return Child(self, pid)
 
     def run(
         self, argv: Sequence[str], environ: Mapping[str, str], *, folder: Path, clock: FastClock | None = None
@@ -135,9 +138,8 @@ class ForkServer:
 
     def exit_codes(self) -> dict[int, int]:
         """The exit codes of the processes that have ended, by process number; a signal is a negative number."""
-        found = msgspec.json.decode(self._send(ListExitCodes()), type=dict[int, int])
         with self._lock:
-            self._codes |= found
+            self._codes |= msgspec.json.decode(self._send(ListExitCodes()), type=dict[int, int])
             return dict(self._codes)
 
     def close(self) -> None:
@@ -157,10 +159,9 @@ class ForkServer:
         requests, responses = self._process.stdin, self._process.stdout
         assert requests is not None
         assert responses is not None
-        with self._lock:
-            requests.write(msgspec.json.encode(request) + b"\n")
-            requests.flush()
-            return responses.readline()
+        requests.write(msgspec.json.encode(request) + b"\n")
+        requests.flush()
+        return responses.readline()
 
 
 class Child:
@@ -234,6 +235,7 @@ def main() -> None:
                 requests.close()
                 responses.close()
                 _become(request, clock)
+            ended.pop(child, None)  # of an earlier process with the same number
             responses.write(b"%d\n" % child)
         else:
             responses.write(msgspec.json.encode(ended) + b"\n")

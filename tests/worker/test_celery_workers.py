@@ -16,7 +16,7 @@ from opsconsole.core.errors import Exit
 from opsconsole.core.problems import Work
 from opsconsole.rules.admission import WaitReason
 from opsconsole.store import presence, runs
-from opsconsole.worker.celery.broker import Broker
+from opsconsole.worker.celery.broker import KEPT_SECONDS, Broker
 from opsconsole.worker.celery.messages import LeaderRecord
 from tests.faults.fork_server import ForkServer
 from tests.installation import Installation
@@ -143,7 +143,7 @@ def attached(machines: Machines) -> list[presence.Attached]:
 @pytest.mark.soak
 def test_a_worker_of_another_version_refuses_to_start(machines: Machines, fork_server: ForkServer) -> None:
     broker = Broker(machines.broker.url)
-    broker.lead(LeaderRecord(1, "delhi", "0.0.1", "", ""), 60)
+    broker.lead(LeaderRecord(1, "delhi", "0.0.1", "", ""), KEPT_SECONDS)
 
     worker = WorkerProcess(machines.place, fork_server)
     code = worker.process.wait()
