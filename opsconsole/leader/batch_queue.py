@@ -22,7 +22,7 @@ class BatchQueue:
     def __init__(self, run: int, *, last_seq: int, waiting: int, longest_delay: timedelta) -> None:
         self.waiting = waiting
         self._run, self._longest_delay = run, longest_delay
-        self.last_seq, self._last_loaded_seq = last_seq, 0
+        self._last_seq, self._last_loaded_seq = last_seq, 0
         self._ready: deque[Row] = deque()
         self._delayed: list[tuple[float, int, Row]] = []
         self._in_flight: dict[int, Row] = {}
@@ -30,8 +30,8 @@ class BatchQueue:
 
     def add(self, rows: Sequence[Row], at: datetime) -> list[Row]:
         """Appends new batches, and returns them with their numbers. They may start once they are written."""
-        numbered = [replace(row, seq=self.last_seq + nth) for nth, row in enumerate(rows, 1)]
-        self.last_seq += len(rows)
+        numbered = [replace(row, seq=self._last_seq + nth) for nth, row in enumerate(rows, 1)]
+        self._last_seq += len(rows)
         if self.waiting == self._loaded and len(self._ready) + len(rows) <= batches.PAGE:
             self._take(numbered, at)  # nothing is to be read before them
         self.waiting += len(rows)

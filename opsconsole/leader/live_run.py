@@ -208,8 +208,9 @@ class LiveRun:
             state = BatchState.FAILED if len(result.failed) == len(row.keys) else BatchState.DONE
             self._batches_done += 1
             self._recoveries = 0  # it makes progress, so it did not cause the interruptions
-            # Once a batch was replaced, the last one has a higher number than there are batches.
-            of = f" of {self._batches}" if self._queue.last_seq == self._batches else ""
+            is_planned = (row.attempt, row.deaths, row.not_before) == (1, 0, None)
+            # Those that replace others have numbers above the number of batches.
+            of = f" of {self._batches}" if is_planned and row.seq <= self._batches else ""
             summary = f"batch {row.seq}{of}: {result.ok} ok, {len(result.failed)} failed"
             self._totals.log(at, summary, *result.log)
         self._write_end(result, state, at)

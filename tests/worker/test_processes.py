@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
@@ -120,7 +121,10 @@ def test_items_that_hang_or_end_their_worker_fail_alone(installing: Installing, 
         "b-hanger": "quarantined after 3 deaths: it took longer than 1.5 s",
     }
     assert set(counting.marks(place.data)) == {(DAY, "c-stumbler"), (DAY, "d-fine"), (DAY, "e-fine")}
-    assert any("its worker ended with exit code 7" in line for _, line in log_of(place, ended.id))
+    lines = [line for _, line in log_of(place, ended.id)]
+    assert any("its worker ended with exit code 7" in line for line in lines)
+    counted = [words for line in lines if (words := re.search(r"batch (\d+) of \d+: ", line))]
+    assert [words[1] for words in counted] == ["2"], "the batches that replace the first one are not counted"
     assert workers_of(os.getpid()) == []
 
 
