@@ -139,12 +139,9 @@ SELECT (SELECT count(*) FROM new_reports) AS reports, (SELECT count(*) FROM new_
        (SELECT array_agg(user_id ORDER BY user_id) FROM figures WHERE is_invalid) AS invalid"""
 
 
-def _statement(result: str, *parts: str) -> TextClause:
-    return text(f"WITH {','.join(parts)}{result}").bindparams(bindparam("users", type_=TextArray))
-
-
-_WRITE_REPORTS = _statement(_OF_REPORTS, _FIGURES, _WITH_TRANSACTIONS, _REPORTS)
-_WRITE_SNAPSHOTS = _statement(_OF_SNAPSHOTS, _FIGURES, _OUTDATED, _REPORTS, _SNAPSHOTS)
+_USERS = bindparam("users", type_=TextArray)
+_WRITE_REPORTS = text(f"WITH {_FIGURES},{_WITH_TRANSACTIONS},{_REPORTS}{_OF_REPORTS}").bindparams(_USERS)
+_WRITE_SNAPSHOTS = text(f"WITH {_FIGURES},{_OUTDATED},{_REPORTS},{_SNAPSHOTS}{_OF_SNAPSHOTS}").bindparams(_USERS)
 
 
 def write_reports(ctx: Context, batch: Items) -> int:

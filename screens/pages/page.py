@@ -145,9 +145,13 @@ class Page(MousePage):
         self.follow()
 
     def show_notice(self, message: str, style: str = "") -> None:
-        """Replaces the notice."""
-        self.notice = text(message, style)
+        """Replaces the notice, and draws the page."""
+        self.set_notice(message, style)
         self.repaint()
+
+    def set_notice(self, message: str, style: str = "") -> None:
+        """Replaces the notice that the next drawing shows."""
+        self.notice = text(message, style)
 
     def is_up_to_date(self) -> bool:
         """Whether it was drawn less than a second ago: clocks and countdowns need nothing."""

@@ -126,7 +126,7 @@ class RunScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
     def repaint(self) -> None:
         """Gives the panels the height that they need now, then draws them."""
         if self.is_current and self.is_mounted:
-            with contained("laying the page out", self.host.show_notice):
+            with contained("laying the page out", self.set_notice):
                 self._fit()
         super().repaint()
 
@@ -135,7 +135,10 @@ class RunScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
         self.repaint()
 
     def _fit(self) -> None:
-        run, batches, failures = (self.query_one(f"#{name}", Panel) for name in ("run", "batches", "failures"))
+        panels = {panel.id: panel for panel in self.query(Panel)}
+        if not {"run", "batches", "failures"} <= panels.keys():
+            return  # the page is being closed
+        run, batches, failures = panels["run"], panels["batches"], panels["failures"]
         if self.maximized is not None:
             for panel in (batches, failures):
                 panel.styles.clear_rule("height")

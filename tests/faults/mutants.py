@@ -108,8 +108,8 @@ MUTANTS = (
             ("opsconsole/leader/scheduler.py", _ADVANCE, ""),
             (
                 "opsconsole/leader/scheduler.py",
-                r"^( {8})(with self\._store\.fenced\(self\._token\) as db:\n {12}planned = plan\([^\n]*\n)",
-                rf"\1\2            ends = {{o.job: o.last_due_at for o in planned}}\n{_MOVED}\1\2",
+                r"^( {8}with ExitStack\(\) as after, self\._store\.fenced\(self\._token\) as db:\n)",
+                rf"{_FENCED}{_MOVED}\1",
             ),
         ),
         ("tests/faults/test_guards.py",),
