@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 
 import pytest
 
-from opsconsole.core.errors import Unavailable
+from opsconsole.core.errors import DateSkipped, Unavailable
 from opsconsole.service.snapshot import Finding, FindingKind, Severity
 from screens.dialogs.cron import CronDialog
 from screens.dialogs.pause import PauseDialog
@@ -234,6 +235,18 @@ def test_a_window_is_explained_by_the_scheduled_time_that_covers_it() -> None:
         await console.until(lambda: "it was skipped because the job was paused" in console.text)
         await console.press("left")
         await console.until(lambda: ("why", past.REPORT, "2026-01-17T18:20:00Z") in console.service.calls)
+
+    run_console(scenario, samples.TIDY)
+
+
+def test_a_window_that_the_zone_of_a_job_skipped_is_not_explained() -> None:
+    async def scenario(console: Console) -> None:
+        await console.app.open_calendar(past.REPORT)
+        await console.press("left")
+        console.service.error = DateSkipped(date(2011, 12, 30), "Pacific/Apia")
+        await console.press("w")
+        assert isinstance(console.app.screen, WhyDialog)
+        await console.until(lambda: "2011-12-30 does not exist in Pacific/Apia" in console.text)
 
     run_console(scenario, samples.TIDY)
 
