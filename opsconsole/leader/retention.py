@@ -91,17 +91,20 @@ class Pruning:
         return None
 
     def _prune(self, part: Part, before: Cutoffs, kept: Kept) -> Iterator[Pruned]:
+        condition = part.condition(before, kept)  # outside of a transaction: with 1,000 jobs this takes 50 ms
+        if condition is None:
+            return
         after: Key | None = None
         while True:
             limit = self._rows
             with self._store.reading() as db:
-                keys = find(db, part, before, kept, after=after, limit=limit)
+                keys = find(db, part.table, condition, after=after, limit=limit)
             if not keys:
                 return
             after = keys[-1]
             started = time.monotonic()
             with self._store.fenced(self._token) as db:
-                rows = remove(db, part, before, kept, keys)
+                rows = remove(db, part.table, condition, keys)
             yield Pruned(part.table.name, rows, self._adapt(started))
             if len(keys) < limit:
                 return

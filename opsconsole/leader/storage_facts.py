@@ -171,9 +171,11 @@ class TableFacts:
             kept = kept_runs(db)
         overdue: set[str] = set()
         for part in PARTS:
-            with self._store.reading() as db:
-                if find(db, part, before, kept, after=None, limit=1):
-                    overdue.add(part.table.name)
+            condition = part.condition(before, kept)
+            if condition is not None:
+                with self._store.reading() as db:
+                    if find(db, part.table, condition, after=None, limit=1):
+                        overdue.add(part.table.name)
         yield from sorted(overdue)
 
     def _step(self) -> float | None:

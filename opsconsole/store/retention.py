@@ -72,27 +72,21 @@ def kept_runs(db: Connection) -> Kept:
     return Kept(frozenset(number for number in numbers if number is not None), newest)
 
 
-def find(db: Connection, part: Part, cutoffs: Cutoffs, kept: Kept, *, after: Key | None, limit: int) -> list[Key]:
+def find(db: Connection, table: Table, condition: Condition, *, after: Key | None, limit: int) -> list[Key]:
     """The keys of the next rows to remove, in order, above `after`."""
-    condition = part.condition(cutoffs, kept)
-    if condition is None:
-        return []
-    columns = list(part.table.primary_key.columns)
+    columns = list(table.primary_key.columns)
     query = select(*columns).where(condition).order_by(*columns).limit(limit)
     if after is not None:
         query = query.where(tuple_(*columns) > after if len(columns) > 1 else columns[0] > after[0])
     return [tuple(row) for row in db.execute(query)]
 
 
-def remove(db: Connection, part: Part, cutoffs: Cutoffs, kept: Kept, keys: Sequence[Key]) -> int:
+def remove(db: Connection, table: Table, condition: Condition, keys: Sequence[Key]) -> int:
     """Removes those rows of `keys` that are still to be removed, and returns their number."""
-    condition = part.condition(cutoffs, kept)
-    if condition is None or not keys:
-        return 0
-    columns = list(part.table.primary_key.columns)
+    columns = list(table.primary_key.columns)
     mine = tuple_(*columns).in_(keys) if len(columns) > 1 else columns[0].in_([key for (key,) in keys])
-    removed = db.execute(delete(part.table).where(mine, condition)).rowcount
-    if part.table is batches and removed:
+    removed = db.execute(delete(table).where(mine, condition)).rowcount
+    if table is batches and removed:
         of = sorted({run for run, _ in keys})
         db.execute(update(runs).where(runs.c.id.in_(of), ~runs.c.keys_removed).values(keys_removed=True))
     return removed
