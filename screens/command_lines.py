@@ -206,13 +206,16 @@ def unsilence(target: str) -> CommandLine:
     return CommandLine("resume", ("unsilence", target))
 
 
-def of_alert(card: AlertCard) -> tuple[CommandLine, ...]:
-    """What can be done about an alert in the state that it is in."""
+def of_alert(card: AlertCard, *, end: str = "resume") -> tuple[CommandLine, ...]:
+    """What can be done about an alert in the state that it is in. `end` is the action that ends its acknowledgement or
+    silence; empty where no key does.
+    """
     number = card.alert.id
     if not card.alert.is_open:
         return (show_alert(number), silence(str(number)), report(number))
     ends = [unacknowledge(number)] if card.acknowledged is not None else []
     ends += [unsilence(card.silence.target)] if card.silence is not None and not ends else []
+    ends = [each._replace(action=end) for each in ends]
     return (show_alert(number), acknowledge(number), silence(str(number)), *ends, report(number))
 
 

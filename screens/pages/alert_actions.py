@@ -17,6 +17,8 @@ from screens.pages.run_actions import RunActionsPage
 class AlertActionsPage(RunActionsPage):
     """A page that selects an alert for these keys, and its run and job for the others."""
 
+    END: ClassVar[str] = ""
+    """The action that ends the acknowledgement or the silence of the alert; empty where no key of the page does."""
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("acknowledge", "acknowledge", "acknowledge the alert"),
         bind("silence", "silence", "silence the alert, job, pack or rule"),
@@ -38,7 +40,7 @@ class AlertActionsPage(RunActionsPage):
     def command_lines(self) -> Sequence[CommandLine]:
         """The commands for the alert, then those for its run and job."""
         card = self.selected_alert()
-        return (*(command_lines.of_alert(card) if card is not None else ()), *super().command_lines())
+        return (*(command_lines.of_alert(card, end=self.END) if card is not None else ()), *super().command_lines())
 
     def action_acknowledge(self) -> None:
         """Acknowledges the alert."""

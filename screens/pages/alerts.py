@@ -9,7 +9,8 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from opsconsole.service.snapshot import AlertCard, AlertPage, FindingKind, Run, Snapshot
-from screens import alert_actions
+from screens import alert_actions, command_lines
+from screens.command_lines import CommandLine
 from screens.exports import Copied, Table
 from screens.host import Host
 from screens.keymap import bind
@@ -33,6 +34,7 @@ class AlertsScreen(RowListPage[AlertPage | None, Segment], AlertActionsPage):
     """Alerts of a segment, joined by cause, with a cursor; the details of the alert under it are below."""
 
     SEGMENTS = Segment
+    END = "resume"
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("back", "back", "back"),
         bind("up", "move(-1)", "alert above"),
@@ -58,12 +60,11 @@ class AlertsScreen(RowListPage[AlertPage | None, Segment], AlertActionsPage):
     def footer(self) -> tuple[tuple[str, str], ...]:
         """Of silence and its end the one that fits the alert, and the key that fixes it."""
         card = self._card()
-        is_held = card is not None and (card.acknowledged is not None or card.silence is not None)
         remedy = card.remedy if card is not None else None
         return (
             ("enter", "open"),
             ("a", "ack"),
-            ("u", "end") if is_held else ("s", "silence"),
+            ("u", "end") if self._is_held else ("s", "silence"),
             *((fixes.OF[remedy].default,) if remedy is not None else ()),
             ("i", "write-up"),
             ("tab", "filter"),
@@ -142,10 +143,14 @@ class AlertsScreen(RowListPage[AlertPage | None, Segment], AlertActionsPage):
 
     def refused(self) -> frozenset[str]:
         """An acknowledgement or a silence can be ended, too."""
-        card = self._card()
-        is_held = card is not None and (card.acknowledged is not None or card.silence is not None)
-        without = frozenset({"open", "why", "copy"}) if card is None else frozenset[str]()
-        return (super().refused() - ({"resume"} if is_held else set())) | without
+        without = frozenset({"open", "why", "copy"}) if self._card() is None else frozenset[str]()
+        return (super().refused() - ({"resume"} if self._is_held else set())) | without
+
+    def command_lines(self) -> Sequence[CommandLine]:
+        """While the key ends an acknowledgement or a silence, it does not resume the job."""
+        job, lines = self.job(), super().command_lines()
+        held_back = command_lines.resume(job) if job is not None and self._is_held else None
+        return [each for each in lines if each != held_back]
 
     def copied(self) -> Copied | None:
         """The number of the alert."""
@@ -218,6 +223,12 @@ class AlertsScreen(RowListPage[AlertPage | None, Segment], AlertActionsPage):
 
     def _card(self) -> AlertCard | None:
         return next((card for card in self.host.snapshot.alerts if alerts.key(card) == self.cursor), None)
+
+    @property
+    def _is_held(self) -> bool:
+        """Whether the alert under the cursor is acknowledged or silenced."""
+        card = self._card()
+        return card is not None and (card.acknowledged is not None or card.silence is not None)
 
     def _loaded(self, card: AlertCard) -> AlertPage | None:
         """The details, once they are those of this alert."""

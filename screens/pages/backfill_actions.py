@@ -79,12 +79,11 @@ class BackfillActionsPage(PollingPage[Data], Generic[Data]):
 
     def command_lines(self) -> Sequence[CommandLine]:
         """The commands for the backfill and the job."""
-        backfill, job = self._target(*ACTIVE), self.job()
-        lines = []
-        if backfill is not None:
-            number = backfill.id
-            lines += [command_lines.show_backfill(number), command_lines.cancel_backfill(number)]
-            lines += [command_lines.pause_backfill(number), command_lines.resume_backfill(number)]
+        chosen, job = self.chosen(), self.job()
+        lines = [command_lines.show_backfill(chosen.id)] if chosen is not None else []
+        for action, states in STATES.items():
+            target = self._target(*states)
+            lines += [COMMANDS[action](target.id)] if target is not None else []
         if job is not None:
             lines += [command_lines.trigger(job), command_lines.windows(job)]
             lines.append(command_lines.why(job, window=self.window()))
@@ -163,4 +162,9 @@ def _check_resume(backfill: Backfill) -> None:
 
 STATES = {"cancel": ACTIVE, "pause": (BackfillState.RUNNING,), "resume": (BackfillState.PAUSED,)}
 """The states of a backfill that each action is about where the cursor is on none."""
+COMMANDS = {
+    "cancel": command_lines.cancel_backfill,
+    "pause": command_lines.pause_backfill,
+    "resume": command_lines.resume_backfill,
+}
 CHECKS = {"cancel": check_cancel_backfill, "pause": check_pause_backfill, "resume": _check_resume}

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from opsconsole.core import humanize
-from opsconsole.core.errors import NotBackfillable
+from opsconsole.core.errors import NotBackfillable, OpsconsoleError
 from opsconsole.rules.backfill import check_backfillable
-from opsconsole.rules.backfill_status import Backfill, StepView
+from opsconsole.rules.backfill_status import Backfill
 from screens.exports import Table
 from screens.host import Host
 from screens.keymap import PANEL_BINDINGS, bind
@@ -19,9 +20,11 @@ from screens.pages.backfill import BackfillPage
 from screens.pages.backfill_actions import KEYS, NEWEST, BackfillActionsPage
 from screens.pages.calendar import CalendarScreen
 from screens.panels import backfills, calendar, cursor, tables, windows
+from screens.panels.calendar import DateRange
 from screens.panels.plan import Gap
 from screens.panels.view import Key, View, hint
-from screens.panels.windows import WindowSummary
+from screens.panels.windows import Row, RowWindows, WindowSummary
+from screens.threads import run_in_thread
 from screens.widgets.area import Area
 from screens.widgets.lines import Drawing, Piece, line
 from screens.widgets.panel import Panel
@@ -31,11 +34,10 @@ if TYPE_CHECKING:
 
 
 class BackfillsData(NamedTuple):
-    """The windows of each job, the newest backfills, and the windows of the one under the cursor by its number."""
+    """The counts of each job's windows, and the newest backfills."""
 
     summaries: Mapping[str, WindowSummary]
     backfills: Sequence[Backfill]
-    steps: Mapping[int, Sequence[StepView]]
 
 
 class BackfillScreen(BackfillActionsPage[BackfillsData]):
@@ -53,19 +55,21 @@ class BackfillScreen(BackfillActionsPage[BackfillsData]):
         # Jobs that can be backfilled come first.
         self._calendars = sorted(host.service.backfills.windowed_jobs(), key=lambda each: each.newest_only)
         self._summaries: Mapping[str, WindowSummary] = {}
-        self._steps: Mapping[int, Sequence[StepView]] = {}
+        self._row_windows = RowWindows()
+        self._is_reading_row = self._has_row_failed = False
         self.cursor = next(iter(windows.keys(self._calendars)), None)
 
     def presence_name(self) -> str:
         return "backfill"
 
     def footer(self) -> tuple[tuple[str, str], ...]:
-        """The keys for a backfill while the cursor is on one."""
-        row_keys = KEYS if self.chosen() else (("t", "trigger"), ("w", "why"))
+        """The keys for the backfill under the cursor, or for the job and the only one of its backfills."""
+        job_keys = () if self.chosen() else (("t", "trigger"), ("w", "why"))
         return (
             ("enter", "open"),
             ("tab", "panel"),
-            *row_keys,
+            *KEYS,
+            *job_keys,
             ("esc", "back"),
             ("?", "help"),
             ("^p", "find"),
@@ -74,18 +78,21 @@ class BackfillScreen(BackfillActionsPage[BackfillsData]):
 
     def panels(self) -> ComposeResult:
         """The jobs and the backfills, and the windows of the row under the cursor."""
-        yield Panel(self._draw_jobs, id=windows.PANEL)
+        jobs = Panel(self._draw_jobs, id=windows.PANEL)
+        jobs.need(self._rows_of_jobs())
+        yield jobs
         yield Panel(self._draw_calendar, id=calendar.PANEL, focusable=False)
         with Area(id="parts"):
             yield Panel(self._draw_backfills, id=backfills.PANEL)
-            yield Panel(self._draw_windows, id="windows", focusable=False)
+            yield Panel(self._draw_windows, id=windows.ROW_PANEL, focusable=False)
 
-    def repaint(self) -> None:
-        """Draws the page again, with a row for each job and for an error."""
-        for panel in self.query(Panel):
-            if panel.id == windows.PANEL:
-                panel.need(windows.HEADER_ROWS + max(1, len(self._calendars)) + len(self.error_lines()))
-        super().repaint()
+    def _finished(self, result: BackfillsData | OpsconsoleError) -> None:
+        super()._finished(result)
+        self.query_one(f"#{windows.PANEL}", Panel).need(self._rows_of_jobs())
+
+    def _rows_of_jobs(self) -> int:
+        """A row for each job, and for an error."""
+        return windows.HEADER_ROWS + max(1, len(self._calendars)) + len(self.error_lines())
 
     def _draw_jobs(self, view: View, cells: int, rows: int) -> Drawing:
         errors = self.error_lines()
@@ -112,34 +119,31 @@ class BackfillScreen(BackfillActionsPage[BackfillsData]):
         return Drawing(shown.lines, title, backfills.end(self.backfills, shown.hidden), shown.rows)
 
     def _draw_calendar(self, _view: View, cells: int, _rows: int) -> Drawing:
-        shown, has_failed = self._shown(), bool(self.error_lines())
-        return windows.calendar_of(shown, self._summary(shown), self.chosen(), cells, has_failed=has_failed)
+        return windows.calendar_of(self._shown(), self._row_windows, self.chosen(), cells, has_failed=self._is_unknown)
 
     def _draw_windows(self, _view: View, cells: int, rows: int) -> Drawing:
-        backfill, shown = self.chosen(), self._shown()
+        backfill, has_failed = self.chosen(), self._is_unknown
         if backfill is not None:
-            return windows.of_backfill(backfill, self._steps.get(backfill.id), cells, rows)
-        return windows.not_fresh(shown, self._summary(shown), cells, rows, has_failed=bool(self.error_lines()))
+            return windows.of_backfill(backfill, self._row_windows, cells, rows, has_failed=has_failed)
+        return windows.not_fresh(self._shown(), self._row_windows, cells, rows, has_failed=has_failed)
 
     def load(self) -> BackfillsData:
-        """The windows of each job, the backfills, and the windows of the one under the cursor."""
-        service, now = self.host.service.backfills, self.host.now()
-        summaries = {}
-        for each in self._calendars:
-            if not each.newest_only:
-                newest = calendar.date_of_window(each.unit, now.astimezone(humanize.zone(each.tz)).date())
-                shown = calendar.page(each.unit, newest, newest)
-                summaries[each.job] = windows.summarise(shown, service.windows(each.job, *shown))
-        chosen = self.chosen()
-        steps = {chosen.id: service.steps(chosen.id)} if chosen is not None else {}
-        return BackfillsData(summaries, backfills.applied(service.newest(limit=NEWEST)), steps)
+        """The counts of each job's windows, and the backfills."""
+        service = self.host.service.backfills
+        summaries = {
+            each.job: windows.summarise(service.windows(each.job, *self._range(each)))
+            for each in self._calendars
+            if not each.newest_only
+        }
+        return BackfillsData(summaries, backfills.applied(service.newest(limit=NEWEST)))
 
     def loaded(self, data: BackfillsData) -> None:
         """Keeps them; the cursor stays on its row."""
         before = self._keys()
-        self._summaries, self.backfills, self._steps = data
+        self._summaries, self.backfills = data
         self.cursor = cursor.settled(self.cursor, self._keys(), before)
         self.focus_cursor()
+        self._read_row()
 
     def job(self) -> str | None:
         """The job under the cursor."""
@@ -161,11 +165,14 @@ class BackfillScreen(BackfillActionsPage[BackfillsData]):
         return tables.backfills(self.backfills)
 
     def move_to(self, row: Key | None) -> None:
-        """Moves the cursor; the windows of a backfill are read when it is reached."""
+        """Moves the cursor, and reads the windows of its row."""
         super().move_to(row)
-        backfill = self.chosen()
-        if backfill is not None and backfill.id not in self._steps:
-            self.reload()
+        if self._row() != self._row_windows.row:
+            self._read_row()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """There may be room for the windows of the row now."""
+        self.call_after_refresh(self._read_row)
 
     def action_move(self, step: int) -> None:
         """Moves the cursor up and down, through both panels."""
@@ -191,8 +198,52 @@ class BackfillScreen(BackfillActionsPage[BackfillsData]):
         name = self.job() if backfill is None else next(iter(backfill.jobs), None)
         return next((each for each in self._calendars if each.job == name), None)
 
-    def _summary(self, shown: WindowedJob | None) -> WindowSummary | None:
-        return self._summaries.get(shown.job) if shown is not None else None
+    # --- the windows of the row under the cursor --------------------------------------------------------------------
+
+    def _row(self) -> Row:
+        """Whose windows the panels show that are displayed: none where there is no room for them."""
+        is_shown = {each.id: each.display for each in self.query(Panel)}
+        shown, backfill = self._shown(), self.chosen()
+        has_windows = shown is not None and not shown.newest_only and is_shown.get(calendar.PANEL)
+        return Row(
+            shown.job if shown is not None and has_windows else None,
+            backfill.id if backfill is not None and is_shown.get(windows.ROW_PANEL) else None,
+        )
+
+    @property
+    def _is_unknown(self) -> bool:
+        """Whether what has not been read cannot be read."""
+        return self._has_row_failed or bool(self.error_lines())
+
+    def _read_row(self) -> None:
+        """Reads what the panels of the row show."""
+        row, shown = self._row(), self._shown()
+        if self._is_reading_row or row == Row():
+            return
+        self._is_reading_row = True
+        service = self.host.service.backfills
+
+        def read() -> RowWindows:
+            range_ = self._range(shown) if row.job is not None and shown is not None else None
+            found = service.windows(row.job, *range_) if row.job is not None and range_ is not None else ()
+            steps = service.steps(row.backfill) if row.backfill is not None else ()
+            return RowWindows(row, range_, calendar.by_date(found), steps)
+
+        def finished(result: RowWindows | OpsconsoleError) -> None:
+            self._is_reading_row, self._has_row_failed = False, isinstance(result, OpsconsoleError)
+            if not isinstance(result, OpsconsoleError):
+                self._row_windows = result
+            if self._row() != row:
+                self._read_row()
+            self.repaint()
+
+        run_in_thread(self, read, finished)
+
+    def _range(self, shown: WindowedJob) -> DateRange:
+        """The newest page of the calendar of a job."""
+        today = self.host.now().astimezone(humanize.zone(shown.tz)).date()
+        newest = calendar.date_of_window(shown.unit, today)
+        return calendar.page(shown.unit, newest, newest)
 
     def _keys(self) -> list[Key]:
         return [*windows.keys(self._calendars), *(backfills.key(each) for each in self.backfills)]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from opsconsole.core import humanize
 from opsconsole.rules.backfill import WindowState, WindowStatus
@@ -21,7 +21,7 @@ from screens.widgets.lines import Drawing, Line, Piece, crop, left, line, right,
 if TYPE_CHECKING:
     from opsconsole.service.backfills import WindowedJob
 
-PANEL = "jobs"
+PANEL, ROW_PANEL = "jobs", "windows"
 COLUMNS = {
     WindowState.FRESH: 6,
     WindowState.STALE: 6,
@@ -41,19 +41,34 @@ NO_JOB = "no job has windows to backfill: a job with covers=DAY has one for each
 
 @dataclass(frozen=True, slots=True)
 class WindowSummary:
-    """The windows of a job in a range of dates, by their dates, and when the oldest check for stale items was."""
+    """How many windows of a job are in each state, and when the oldest check for stale items was."""
 
-    range: DateRange
-    windows: Mapping[date, WindowStatus]
     counts: Mapping[WindowState, int]
     checked_at: datetime | None
 
 
-def summarise(range_: DateRange, windows: Sequence[WindowStatus]) -> WindowSummary:
+class Row(NamedTuple):
+    """A job and a backfill whose windows are shown; None for those that are not."""
+
+    job: str | None = None
+    backfill: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RowWindows:
+    """The windows of a row: those of its job in a range of dates, by their dates, and those of its backfill."""
+
+    row: Row = field(default_factory=Row)
+    range: DateRange | None = None
+    windows: Mapping[date, WindowStatus] = field(default_factory=dict)
+    steps: Sequence[StepView] = ()
+
+
+def summarise(windows: Sequence[WindowStatus]) -> WindowSummary:
     """Counts the windows of a job."""
     checks = [window.record.checked_at for window in windows if window.record.checked_at is not None]
     counts = Counter(window.state for window in windows)
-    return WindowSummary(range_, calendar.by_date(windows), counts, min(checks, default=None))
+    return WindowSummary(counts, min(checks, default=None))
 
 
 def keys(calendars: Sequence[WindowedJob]) -> list[Key]:
@@ -148,7 +163,7 @@ def _newest(backfill: Backfill | None, now: datetime, tz: str, cells: int) -> Li
 
 
 def calendar_of(
-    shown: WindowedJob | None, summary: WindowSummary | None, backfill: Backfill | None, cells: int, *, has_failed: bool
+    shown: WindowedJob | None, read: RowWindows, backfill: Backfill | None, cells: int, *, has_failed: bool
 ) -> Drawing:
     """The calendar of a job, with the range of a backfill marked in it."""
     if shown is None:
@@ -156,39 +171,37 @@ def calendar_of(
     title = line(text(shown.job, "title", 60))
     if shown.newest_only:
         return Drawing(hint(NEWEST_ONLY).lines, title)
-    if summary is None:
+    if read.row.job != shown.job or read.range is None:
         return Drawing(hint("unknown" if has_failed else "loading").lines, title)
     marked = None
     if backfill is not None:
         days = (calendar.date_of_label(each) for each in (backfill.since, backfill.until))
         marked = DateRange(*(calendar.date_of_window(shown.unit, day) for day in days))
-    sheet = Sheet(shown.job, shown.unit, summary.range, summary.windows, None, marked, is_active=False)
+    sheet = Sheet(shown.job, shown.unit, read.range, read.windows, None, marked, is_active=False)
     heading = calendar.heading(sheet, shown.tz, cells, name="Windows", manual=shown.manual)
     return Drawing([*calendar.grid(sheet, cells), calendar.legend(cells)], *heading)
 
 
-def not_fresh(
-    shown: WindowedJob | None, summary: WindowSummary | None, cells: int, rows: int, *, has_failed: bool
-) -> Drawing:
+def not_fresh(shown: WindowedJob | None, read: RowWindows, cells: int, rows: int, *, has_failed: bool) -> Drawing:
     """The windows of a job that are not up to date, the newest first, each with the reason."""
-    windows = summary.windows if summary is not None else {}
-    odd = [day for day in sorted(windows, reverse=True) if windows[day].state not in UP_TO_DATE]
-    if shown is None or summary is None:
+    if shown is None or read.row.job != shown.job:
         status = hint("no windows" if shown is None or shown.newest_only else "unknown" if has_failed else "loading")
         return Drawing(status.lines, line(Piece("Windows", "title")))
-    names = {day: calendar.name(shown.unit, day) for day in odd}
+    windows = read.windows
+    listed = [day for day in sorted(windows, reverse=True) if windows[day].state not in UP_TO_DATE]
+    names = {day: calendar.name(shown.unit, day) for day in listed}
     room = max(map(len, names.values()), default=0)
-    lines = [_window(names[day], windows[day], room, cells) for day in odd[:rows]]
-    title = line(Piece(f"{humanize.count(len(odd), 'window')} not up to date" if odd else "Windows", "title"))
+    lines = [_window(names[day], windows[day], room, cells) for day in listed[:rows]]
+    title = line(Piece(f"{humanize.count(len(listed), 'window')} not up to date" if listed else "Windows", "title"))
     return Drawing(lines or hint("every window is up to date").lines, title)
 
 
-def of_backfill(backfill: Backfill, steps: Sequence[StepView] | None, cells: int, rows: int) -> Drawing:
+def of_backfill(backfill: Backfill, read: RowWindows, cells: int, rows: int, *, has_failed: bool) -> Drawing:
     """The windows of a backfill, failed ones first."""
     title = line(Piece(f"Windows of backfill {backfill.id}", "title"))
-    if steps is None:
-        return Drawing(hint("loading").lines, title)
-    return Drawing(backfills.window_list(backfills.worst_first(steps), cells, rows, None), title)
+    if read.row.backfill != backfill.id:
+        return Drawing(hint("unknown" if has_failed else "loading").lines, title)
+    return Drawing(backfills.window_list(backfills.worst_first(read.steps), cells, rows, None), title)
 
 
 def _window(name: str, window: WindowStatus, room: int, cells: int) -> Line:

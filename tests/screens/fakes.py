@@ -273,6 +273,8 @@ class FakeBackfills:
 
     def windows(self, job: str, since: date | None, until: date | None, /) -> list[WindowStatus]:
         self._fake.calls.append(("windows", job, since, until))
+        if self._fake.unreachable is not None:
+            raise self._fake.unreachable
         statuses = self._fake.window_statuses.get(job, ())
         return [each for each in statuses if str(since)[: len(each.window.label)] <= each.window.label <= str(until)]
 
@@ -306,6 +308,7 @@ class FakeBackfills:
         return found
 
     def steps(self, number: int, /) -> list[StepView]:
+        self._fake.calls.append(("steps", number))
         return list(self._fake.plan_steps)
 
     def warnings(self, number: int, /) -> list[str]:

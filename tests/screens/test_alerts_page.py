@@ -8,10 +8,12 @@ import pytest
 
 from opsconsole.core.errors import Unavailable
 from opsconsole.service.snapshot import Snapshot
+from screens import command_lines
 from screens.pages.alerts import AlertsScreen
 from screens.pages.backfills import BackfillScreen
 from screens.pages.calendar import CalendarScreen
 from screens.pages.dashboard import Dashboard
+from screens.pages.keys import commands_of
 from screens.pages.packs import PacksScreen
 from screens.pages.run import RunScreen
 from tests.screens import fakes, past_alerts, samples
@@ -266,6 +268,27 @@ def test_the_page_opens_from_everywhere_and_closes_to_where_it_was_opened() -> N
         assert isinstance(console.app.screen, Dashboard)
 
     run_console(scenario, SOME)
+
+
+def test_the_key_of_a_held_alert_has_one_command_line() -> None:
+    async def scenario(console: Console) -> None:
+        await console.press("6")
+        page = console.app.front_page
+        assert page is not None
+        await console.select(("alerts", str(past_alerts.ITEMS.id)))
+        assert "u end" in console.text
+        lines = [line.argv for line in page.command_lines() if line.action == "resume"]
+        assert lines == [("unack", str(past_alerts.ITEMS.id))]
+        assert [each.command.argv for each in commands_of(page) if each.command and each.key == "u"] == lines
+
+    run_console(scenario, SOME, size=(120, 40))
+
+
+def test_the_dashboard_names_the_command_that_ends_an_acknowledgement_without_a_key() -> None:
+    card = next(each for each in CARDS if each.acknowledged is not None)
+    lines = {line.argv[0]: line.action for line in command_lines.of_alert(card, end=Dashboard.END)}
+
+    assert (lines["unack"], lines["ack"]) == ("", "acknowledge")
 
 
 def test_the_dashboard_shows_and_takes_acknowledgements() -> None:

@@ -96,6 +96,7 @@ def test_the_windows_of_the_row_under_the_cursor_are_shown_where_there_is_room()
     async def scenario(console: Console) -> None:
         await console.press("4")
         await console.until(lambda: "14 windows not up to date" in console.text)
+        assert service.calls_of("steps") == []
         assert "─ Windows  reporting.daily_report   350 fresh" in console.text
         assert "Thu 2025-07-03  S stale    12 items out of date · run 4000" in console.text
         await console.press("down", "down", "down")
@@ -103,10 +104,48 @@ def test_the_windows_of_the_row_under_the_cursor_are_shown_where_there_is_room()
         await console.press("down")
         await console.until(lambda: "◷ 2025-12-01 reporting.daily_report  waiting" in console.text)
         assert "─ Windows of backfill 12 ─" in console.text
+        assert service.calls_of("steps")[0] == ("steps", 12)
         await console.pilot.resize_terminal(80, 24)
         await console.until(lambda: "Windows" not in console.text)
 
     run_console(scenario, service=service, size=(200, 60))
+
+
+def test_the_windows_of_a_row_are_read_only_where_they_are_shown() -> None:
+    service = service_with(past.ACTIVE_BACKFILL)
+
+    async def scenario(console: Console) -> None:
+        await console.press("4")
+        await console.until(lambda: "▶ 12" in console.text)
+        await console.press("tab")
+        page = console.app.screen
+        assert isinstance(page, BackfillScreen)
+        page.reload()
+        await console.until(lambda: len(service.calls_of("windows")) > len(past.CALENDARS))
+        assert service.calls_of("steps") == []
+        reads = len(service.calls_of("windows"))
+        await console.pilot.resize_terminal(200, 60)
+        await console.until(lambda: service.calls_of("steps"))
+        await console.until(lambda: "Windows of backfill 12" in console.text)
+        assert service.calls_of("windows")[reads][1] == past.REPORT
+
+    run_console(scenario, service=service)
+
+
+def test_a_job_offers_what_the_keys_do_to_its_backfills() -> None:
+    paused = replace(past.ACTIVE_BACKFILL, id=13, state=BackfillState.PAUSED)
+
+    async def scenario(console: Console) -> None:
+        await console.press("4")
+        await console.until(lambda: "▶ 12" in console.text)
+        page = console.app.front_page
+        assert page is not None
+        allowed = {" ".join(line.argv) for line in page.command_lines() if line.action not in page.refused()}
+        assert {"backfill pause 12", "backfill resume 13"} <= allowed
+        assert not {each for each in allowed if each.startswith(("backfill cancel", "backfill show"))}
+        assert "p pause  u resume  t trigger" in console.text.splitlines()[-1]
+
+    run_console(scenario, service=service_with(past.ACTIVE_BACKFILL, paused), size=(120, 40))
 
 
 def test_a_job_that_keeps_its_newest_result_has_no_calendar() -> None:
@@ -185,7 +224,7 @@ def test_only_what_a_backfill_allows_is_offered() -> None:
 
     async def scenario(console: Console) -> None:
         await console.press("4", "tab")
-        await console.until(lambda: "▸ ‖ 12" in console.text or "▸ ◫ 12" in console.text)
+        await console.until(lambda: "▸ ◫ 12" in console.text)
         for row, offered in offers.items():
             footer = console.text.splitlines()[-1]
             assert offered in footer, footer

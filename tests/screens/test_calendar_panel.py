@@ -317,7 +317,7 @@ def test_the_command_line_is_quoted_for_a_shell() -> None:
 
 def test_jobs_are_listed_with_their_counts() -> None:
     days = {past.REPORT: past.A_YEAR, past.SUMMARY: past.MONTHS}
-    summaries = {job: windows.summarise(DateRange(TODAY, TODAY), found) for job, found in days.items()}
+    summaries = {job: windows.summarise(found) for job, found in days.items()}
     jobs, backfill_list = past.CALENDARS, [past.ACTIVE_BACKFILL, *past.PAST_BACKFILLS]
     cursor = (windows.PANEL, past.REPORT)
 
