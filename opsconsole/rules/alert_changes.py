@@ -129,13 +129,15 @@ def content(finding: Finding, now: datetime) -> dict[str, Any]:
 
 def evidence(finding: Finding) -> dict[str, Any]:
     """The figures that a finding is based on, as JSON: `count`, and where there are any `numbers`, the `items` and
-    `jobs` concerned, and the `reason`.
+    `jobs` concerned, and the `reason`. The first items are kept; `newest` is the last window where there are more.
     """
     listed: dict[str, Any] = {"count": finding.count}
     if finding.numbers:
         listed["numbers"] = dict(finding.numbers)
     if finding.items:
         listed["items"] = [safe(item, MAX_REASON) for item in finding.items[:MAX_ITEMS]]
+    if finding.kind is FindingKind.INCOMPLETE_WINDOWS and len(finding.items) > MAX_ITEMS:
+        listed["newest"] = safe(finding.items[-1], MAX_REASON)
     if finding.jobs:
         listed["jobs"] = list(finding.jobs)
     if finding.reason:

@@ -100,10 +100,13 @@ class Backfills:
 
     def window(self, job: str, label: str) -> WindowStatus:
         """The state of the window with this label, or of the one that holds this date. Raises UnknownJob,
-        NotBackfillable, BadWindow, Unavailable.
+        NotBackfillable, BadWindow, Unavailable, also where only the data shows whether the window is missing.
         """
-        day = parse_window(label)
-        return self.windows(job, day, day)[0]
+        day, found = parse_window(label), self._backend.catalog.find(job)
+        status = self.windows(job, day, day)[0]
+        if status.state is WindowState.MISSING and found.oldest is not None and self._oldest.begins(found) is None:
+            raise Unavailable("data", f"the oldest data of {found.name} cannot be read")
+        return status
 
     def get(self, number: int) -> Backfill:
         """One backfill, even if only planned. Raises UnknownBackfill."""

@@ -6,8 +6,11 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from msgspec.structs import asdict
+
 from opsconsole.authoring.occurrence import OccurrenceState, Reason
 from opsconsole.core.times import utc
+from opsconsole.rules.backfill import WindowState
 from opsconsole.rules.explain import Answer
 from opsconsole.service.documents import Document, Time
 from opsconsole.service.occurrence_details import Explanation, OccurrenceRow, OccurrenceTotal
@@ -104,6 +107,16 @@ def occurrence_document(row: OccurrenceRow) -> OccurrenceDocument:
 def total_document(total: OccurrenceTotal) -> TotalDocument:
     """How often an outcome was recorded."""
     return TotalDocument(job=total.job, state=total.state, reason=total.reason, count=total.instants, exact=total.exact)
+
+
+class WindowWhyDocument(WhyDocument, frozen=True, kw_only=True):
+    """The same for a window, with its state; null where that cannot be read."""
+
+    state: WindowState | None
+
+
+def window_why_document(explanation: Explanation, state: WindowState | None) -> WindowWhyDocument:
+    return WindowWhyDocument(**asdict(why_document(explanation)), state=state)
 
 
 def why_document(explanation: Explanation) -> WhyDocument:

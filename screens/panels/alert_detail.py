@@ -78,7 +78,7 @@ def _facts(view: View, card: AlertCard, cells: int) -> Iterator[Line]:
         yield _label("silence", text(alerts.silence(card.silence, now), "strong", 300))
     offered = view.offer(fixes.OF[card.remedy]) if card.remedy is not None else None
     if offered is not None and card.remedy is not None:
-        yield _label("do", Piece(f"{offered[0]} {EFFECTS[card.remedy]}", "key"))
+        yield _label("do", Piece(offered[0], "key"), Piece(f" {EFFECTS[card.remedy]}", "quiet"))
 
 
 def _history(page: AlertPage, now: datetime, cells: int) -> Iterator[Line]:

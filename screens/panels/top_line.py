@@ -22,6 +22,7 @@ _LEADER_FORMS = ((" since {}", True), (" since {}", False), ("", False))
 """Whether the start of the leadership and other operators are shown: the first form that fits is used."""
 
 RECONNECTS = "start it again; this console reconnects automatically"
+_RECONNECTS, _WAIT = line(Piece(RECONNECTS, "key")), line(Piece("wait, or quit and start again", "key"))
 
 
 def top_line(view: View, cells: int) -> Line:
@@ -64,7 +65,7 @@ class Verdict(NamedTuple):
 
     symbol: symbols.Symbol
     message: Line
-    remedy: str = ""
+    remedy: Line = EMPTY
     ago: Line = EMPTY
 
 
@@ -78,8 +79,8 @@ def verdict(view: View, cells: int, keys: Sequence[tuple[str, str]] = ()) -> Lin
     symbol, message, remedy, ago = worst[0]
     start = line(" ", Piece(f"{symbol.char} {symbol.word.upper()}", symbol.style), "  ", *message)
     more = [Piece(f"  +{len(worst) - 1} more ", "quiet")] if len(worst) > 1 else [Piece(" ")]
-    end = [Piece("  "), text(remedy, "key", 60), *more] if remedy else more
-    if keys and remedy != RECONNECTS:
+    end = [Piece("  "), *remedy, *more] if remedy else more
+    if keys and remedy != _RECONNECTS:
         for chosen in (keys, keys[1:], keys[1:2]):  # the one that fixes it is the last to give way
             words = [
                 each for key, word in chosen or keys for each in (Piece(f"  {key}", "key"), Piece(f" {word}", "quiet"))
@@ -87,7 +88,7 @@ def verdict(view: View, cells: int, keys: Sequence[tuple[str, str]] = ()) -> Lin
             end = [*words, *more]
             if width(start) + width(end) <= cells:
                 break
-    if remedy == RECONNECTS and width(start) + width(end) > cells:
+    if remedy == _RECONNECTS and width(start) + width(end) > cells:
         end = more
     whole = (*start, *ago)
     return ends(whole if width(whole) + width(end) <= cells else start, tuple(end), cells)
@@ -122,18 +123,22 @@ def _verdicts(view: View) -> list[Verdict]:
     pause = pauses.of_all(snapshot.pauses, view.now)
     if pause is not None:
         status = pauses.status(pause, view.now, "UTC", 60, symbols.PAUSED.word)
-        found.append(Verdict(symbols.PAUSED, line("all jobs are ", *status), " ".join(view.offer(fixes.RESUME) or ())))
+        offer = view.offer(fixes.RESUME)
+        remedy = line(Piece(offer[0], "key"), Piece(f" {offer[1]}", "quiet")) if offer is not None else EMPTY
+        found.append(Verdict(symbols.PAUSED, line("all jobs are ", *status), remedy))
     if not found and Work.HEALTH in snapshot.unread:
         found.append(Verdict(symbols.STARTING, line(READING)))
     if not found and stale(view):
-        found.append(Verdict(warning, line("no update from the store"), "wait, or quit and start again"))
+        found.append(Verdict(warning, line("no update from the store"), _WAIT))
     return found
 
 
 def _finding(view: View, finding: Finding) -> Verdict:
     sentence = text(finding_text.sentence(finding, view.now), limit=300)
     message = line(text(finding_text.subject(finding), "strong", 80), " ", sentence)
-    remedy = RECONNECTS if finding.kind is FindingKind.UNREACHABLE else fix_of(view, finding)
+    # A page that offers keys draws those instead; without them, the key acts on something else here.
+    fix = fix_of(view, finding)
+    remedy = _RECONNECTS if finding.kind is FindingKind.UNREACHABLE else line(text(fix, "quiet", 60)) if fix else EMPTY
     ago = line(Piece(f" · {humanize.age(view.now - finding.since)}", "quiet"))
     return Verdict(symbols.SEVERITY[finding.severity], message, remedy, ago)
 

@@ -95,7 +95,8 @@ def of_alert(view: View, card: AlertCard) -> Question:
         return of_finding(view, finding)
     windows = alert.evidence.get("items", ()) if alert.rule is FindingKind.INCOMPLETE_WINDOWS else ()
     if alert.job is not None and windows:
-        return Question(alert.job, None, (alert.message,), max(map(str, windows)))
+        newest = alert.evidence.get("newest") or max(map(str, windows))
+        return Question(alert.job, None, (alert.message,), str(newest))
     run = view.find_run(alert.run) if alert.run is not None else None
     at = _scheduled_time(run) if run is not None else alert.since if alert.rule in SCHEDULED_SINCE else None
     return Question(alert.job, at, (alert.message,))

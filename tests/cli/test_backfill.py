@@ -417,5 +417,6 @@ def test_windows_lists_states_in_ranges(cli: RunCli, installation: Installation)
         "checked_at": None,
     }
     assert len(year["windows"]) == 53 * 7 + 1
-    assert cli("why", PAGE, "--window", "2025-01-08").out.startswith("2025-01-08 is missing: no run covered it\n")
+    assert cli("why", PAGE, "--window", "2025-01-08").out.endswith("\n2025-01-08: missing, no run covered it\n")
+    assert cli("why", PAGE, "--window", "2025-01-08", "--json").json["state"] == "missing"
     assert cli("backfill", "windows", "diary.now").code == 2

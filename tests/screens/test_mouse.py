@@ -11,9 +11,11 @@ from screens.dialogs.clear import ClearDialog
 from screens.dialogs.dialog import Dialog
 from screens.dialogs.trigger import TriggerDialog
 from screens.dialogs.why import WhyDialog
+from screens.pages.alerts import AlertsScreen
 from screens.pages.dashboard import Dashboard
 from screens.pages.help import HelpScreen
 from screens.pages.packs import PacksScreen
+from screens.panels import alert_detail, alerts
 from screens.widgets.lines import Piece, key_at
 from screens.widgets.paint import Lines
 from tests.screens import fakes, past_alerts, samples
@@ -64,6 +66,33 @@ def test_the_mouse_presses_the_keys_of_footer_and_verdict() -> None:
         await console.until(lambda: isinstance(console.app.screen, HelpScreen))
 
     run_console(scenario, replace(samples.BUSY, findings=(samples.OVERDUE,)), size=(120, 40))
+
+
+def test_the_mouse_resumes_all_jobs_in_the_verdict() -> None:
+    everything = replace(samples.BUSY, pauses=(samples.paused("all"),))
+
+    async def scenario(console: Console) -> None:
+        await console.select(None)
+        await click(console, "u resume", line=1)
+        await console.until(lambda: isinstance(console.app.screen, Dialog))
+        assert "Resume all jobs?" in console.text
+
+    run_console(scenario, everything, size=(120, 40))
+
+
+def test_the_mouse_presses_the_key_that_fixes_an_alert() -> None:
+    card = next(each for each in past_alerts.SOME.alerts if each.remedy is not None and each.alert.is_open)
+    effect = alert_detail.EFFECTS[card.remedy] if card.remedy is not None else ""
+
+    async def scenario(console: Console) -> None:
+        await console.press("6")
+        await console.select(alerts.key(card))
+        await console.until(lambda: f" {effect}" in console.text)
+        lines = console.text.split("\n")
+        await click(console, effect, line=next(n for n, each in enumerate(lines) if effect in each))
+        await console.until(lambda: not isinstance(console.app.screen, AlertsScreen))
+
+    run_console(scenario, past_alerts.SOME, size=(120, 40))
 
 
 def test_the_mouse_presses_buttons_and_chooses_in_the_palette() -> None:

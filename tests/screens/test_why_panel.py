@@ -10,6 +10,7 @@ import pytest
 from opsconsole.authoring.occurrence import OccurrenceState, Reason
 from opsconsole.authoring.run import RunState, Trigger
 from opsconsole.rules.admission import Wait, WaitReason
+from opsconsole.rules.alert_changes import evidence
 from opsconsole.rules.explain import Answer
 from opsconsole.service.snapshot import Finding, FindingKind, Progress, Severity, Snapshot
 from screens.panels import why
@@ -99,6 +100,16 @@ def test_an_alert_is_explained_like_its_finding_and_later_by_its_message() -> No
 
     assert why.of_alert(view(replace(samples.TIDY, findings=(finding,))), card).at == DUE
     assert why.of_alert(view(), card) == Question(alert.job, alert.since, (alert.message,))
+
+
+def test_a_resolved_alert_is_explained_by_its_newest_window_even_where_only_the_oldest_are_kept() -> None:
+    card = next(page.card for page in past_alerts.PAGES if page.card.alert.rule is FindingKind.INCOMPLETE_WINDOWS)
+    days = tuple(f"2025-{month:02}-{day:02}" for month in (10, 11, 12) for day in range(1, 28))
+    finding = Finding(card.alert.severity, card.alert.rule, card.alert.subject, DUE, items=days)
+    resolved = replace(card, alert=replace(card.alert, evidence=evidence(finding)))
+
+    assert why.of_alert(view(), resolved).window == days[-1]
+    assert len(resolved.alert.evidence["items"]) < len(days)
 
 
 # --- the answer -----------------------------------------------------------------------------------------------------

@@ -19,6 +19,8 @@ from opsconsole.core.text import safe
 from opsconsole.rules.proofs import Proof
 
 if TYPE_CHECKING:
+    from opsconsole.rules.backfill import WindowStatus
+    from opsconsole.service.occurrence_details import Explanation
     from opsconsole.service.service import Service
 
 LONGEST_SENTENCE = 1000
@@ -51,14 +53,23 @@ def command(options: Options, job: str, at: str | None, window: str | None, as_j
     with open_service(load_settings(options), reads=True) as service:
         queries = service.queries
         explanation = queries.why(job, at) if window is None else queries.why_window(job, window)
-        state = _state(service, job, window) if window is not None and not as_json else ""
+        if not as_json:
+            _print(explanation)
+        # Last, since it may wait for the data database.
+        status = _status(service, job, window) if window is not None else None
     if as_json:
-        from opsconsole.service.occurrence_documents import why_document  # loads the service
+        from opsconsole.service.occurrence_documents import why_document, window_why_document  # loads the service
 
-        print_json(why_document(explanation))
-        return
-    if state:
-        echo(safe(state, LONGEST_SENTENCE))
+        state = status.state if status is not None else None
+        print_json(why_document(explanation) if window is None else window_why_document(explanation, state))
+    elif status is not None:
+        from opsconsole.service import wording  # loads the service
+
+        sentence = f"{status.window.label}: {words(status.state)}, {wording.window(status)}"
+        echo(safe(sentence, LONGEST_SENTENCE))
+
+
+def _print(explanation: Explanation) -> None:
     for sentence in explanation.notes:
         echo(safe(sentence, LONGEST_SENTENCE))
     for answer in explanation.answers:
@@ -72,15 +83,12 @@ def command(options: Options, job: str, at: str | None, window: str | None, as_j
     echo(f"previous: {previous}   next: {following}")
 
 
-def _state(service: Service, job: str, label: str) -> str:
-    """The state of a window in words; empty where it cannot be read, as for a job that keeps only its newest result."""
-    from opsconsole.service import wording  # loads the service
-
+def _status(service: Service, job: str, label: str) -> WindowStatus | None:
+    """The state of a window; None where it cannot be read, as for a job that keeps only its newest result."""
     try:
-        status = service.backfills.window(job, label)
+        return service.backfills.window(job, label)
     except OpsconsoleError:
-        return ""
-    return f"{status.window.label} is {words(status.state)}: {wording.window(status)}"
+        return None
 
 
 def _content(row: Proof) -> str:
