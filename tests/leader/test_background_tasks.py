@@ -77,6 +77,7 @@ def test_matching_keys_are_counted_cleared_and_recorded(place: Installation, cli
 def test_a_cancelled_clearing_reports_what_it_has_cleared(place: Installation, client: redis.Redis) -> None:
     fill(client, *(f"u{i}" for i in range(30)))
     command = place.service.commands.clear_cache(ClearFilter(family="attempts.day"))
+    assert place.service.cache.is_clearing()
     with place.store.writing() as db:  # as an earlier leader has left it
         commands.record_progress(db, commands.get(db, command), {"step": "clearing", "families": {"attempts.day": 70}})
         assert commands.request_stop(db, commands.get(db, command), "asha")
@@ -107,6 +108,7 @@ def test_a_clearing_that_runs_stops_at_its_next_step(
 
 
 def test_only_a_clearing_that_runs_can_be_cancelled(place: Installation) -> None:
+    assert not place.service.cache.is_clearing()
     with pytest.raises(NoClearing, match="no clearing is running"):
         place.service.commands.cancel_clearing()
 

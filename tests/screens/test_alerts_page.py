@@ -270,6 +270,20 @@ def test_the_page_opens_from_everywhere_and_closes_to_where_it_was_opened() -> N
     run_console(scenario, SOME)
 
 
+def test_a_job_without_a_calendar_offers_no_backfill() -> None:
+    jobs = tuple(replace(card, has_calendar=False) for card in SOME.jobs)
+
+    async def scenario(console: Console) -> None:
+        await console.select(("jobs", SOME.jobs[0].name))
+        page = console.app.front_page
+        assert page is not None
+        assert "backfill" in page.refused()
+        console.app.show(SOME)
+        assert "backfill" not in page.refused()
+
+    run_console(scenario, replace(SOME, jobs=jobs), size=(120, 40))
+
+
 def test_the_key_of_a_held_alert_has_one_command_line() -> None:
     async def scenario(console: Console) -> None:
         await console.press("6")

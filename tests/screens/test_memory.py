@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-from benchmarks.console import measures
-from benchmarks.console.place import Place
 from screens.dialogs.dialog import Dialog
 from screens.pages.page import Page
 from screens.widgets.panel import Panel
@@ -53,6 +51,9 @@ def test_pages_and_dialogs_that_are_closed_leave_nothing_behind() -> None:
 
 @pytest.mark.soak
 def test_a_console_does_not_grow_with_a_thousand_openings(tmp_path: Path) -> None:
+    from benchmarks.console import measures  # only here: it loads what no other test needs
+    from benchmarks.console.place import Place
+
     place = Place(tmp_path / "place", users=500, runs=5_000)
     with place.console() as tty:
         measures.start(tty, next(iter(place.catalog)).pack + ".")

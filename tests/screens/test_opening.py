@@ -55,7 +55,8 @@ def run(slow: Slow, scenario: Callable[[Console], Awaitable[None]]) -> Backgroun
     return opening
 
 
-def test_panels_are_named_before_the_service_is_open_and_filled_as_it_opens() -> None:
+def test_panels_are_named_before_the_service_is_open_and_filled_as_it_opens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("screens.opening.DRAW_SECONDS", PATIENCE_SECONDS)
     slow = Slow()
 
     async def scenario(console: Console) -> None:
