@@ -115,9 +115,7 @@ class Dashboard(QuietPage, AlertActionsPage):
         return "dashboard"
 
     def footer(self) -> tuple[tuple[str, str], ...]:
-        """Of cancel and retry, and of pause and resume the one that fits the row, and acknowledge for a problem; all of
-        them work on every row.
-        """
+        """Of cancel and retry, and of pause and resume the one that fits the row, and acknowledge for a problem."""
         number = self.run_number(active=True)
         run = self.view().find_run(number) if number is not None else None
         return (

@@ -48,7 +48,7 @@ class RunActionsPage(Page):
         return run.id if run is not None else None
 
     def shown_run(self, *, active: bool = False) -> Run | None:
-        """The same run; None for one that is not known here."""
+        """The run with that number; None where the Snapshot does not have it."""
         number = self.run_number(active=active)
         return self.view().find_run(number) if number is not None else None
 

@@ -22,19 +22,18 @@ from screens.host import Host
 from screens.keymap import bind
 from screens.pages.blocks import Blocks
 from screens.pages.filtering import FilterPage
-from screens.pages.polling import FAST_SECONDS, PollingPage
+from screens.pages.polling import FAST_SECONDS
 from screens.pages.run_actions import RunActionsPage
+from screens.pages.segmented import SegmentedPage
 from screens.pages.shown_run import ReadRun, ShownRun
 from screens.panels import cursor, runs, why
 from screens.panels.runs import Listed
-from screens.panels.view import Key, View
+from screens.panels.view import View
 from screens.panels.why import Question
-from screens.widgets import segments
 from screens.widgets.area import Area
 from screens.widgets.lines import Drawing
 from screens.widgets.panel import PLAIN, Panel
 
-SEGMENTS = tuple(Segment)
 NO_RUN = "no run to {verb} in this list; {next_panel} shows another one"
 STEP = 10
 FILTER_CELLS = 40
@@ -63,25 +62,21 @@ class Loaded:
     run: ReadRun
 
 
-class RunsScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
+class RunsScreen(FilterPage, SegmentedPage[Loaded, Segment], RunActionsPage):
     """Runs, newest first, with a cursor. The list is read again when a run starts or ends."""
 
+    SEGMENTS = Segment
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("up", "move(-1)", "run above"),
         bind("down", "move(1)", "run below"),
         bind("page_up", f"move(-{STEP})", f"{STEP} runs newer"),
         bind("page_down", f"move({STEP})", f"{STEP} runs older"),
         bind("first", "newest", "newest run"),
-        bind("right", "segment(1)", "next list"),
-        bind("next_panel", "segment(1)", "next list"),
-        bind("left", "segment(-1)", "previous list"),
-        bind("previous_panel", "segment(-1)", "previous list"),
         bind("open", "open", "open the run"),
     ]
 
     def __init__(self, host: Host) -> None:
         super().__init__(host)
-        self.segment = Segment.ALL
         self._blocks: Blocks[int] = Blocks()
         self._listed = Listed(is_loading=True)
         self._next_before: int | None = None
@@ -227,10 +222,6 @@ class RunsScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
         """Lists the runs that match."""
         self._restart()
 
-    def action_segment(self, step: int) -> None:
-        """Lists other runs."""
-        self._list_segment(cursor.stepped(SEGMENTS, self.segment, step))
-
     def action_newest(self) -> None:
         """Goes to the newest run."""
         keys = runs.keys_of(self._listed)
@@ -238,14 +229,6 @@ class RunsScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
             self.move_to(keys[0])
         else:
             self._restart()
-
-    def move_to(self, row: Key | None) -> None:
-        """Moves the cursor, or lists a segment that was clicked."""
-        if row is not None and row[0] == segments.PANEL:
-            self._list_segment(Segment(row[1]))
-            return
-        super().move_to(row)
-        self.reload()
 
     def action_move(self, step: int) -> None:
         """Moves the cursor; past the end of what is loaded, to the block before or after it."""
@@ -306,7 +289,7 @@ class RunsScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
         request = self._request()
         return runs.table(self.host.service.history.find(request.typed, request.segment, limit=MAX_EXPORTED).runs)
 
-    def _list_segment(self, segment: Segment) -> None:
+    def list_segment(self, segment: Segment) -> None:
         self.segment = segment
         self._restart()
 

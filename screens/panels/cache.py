@@ -165,14 +165,21 @@ def _bytes(usage: FamilyUsage | None) -> str:
 def _ttl(family: Family, usage: FamilyUsage | None) -> str:
     """The mean of the sampled keys."""
     if family.ttl is None:
-        return "no TTL"
+        return "never"
     return "-" if usage is None or usage.ttl is None else humanize.short_duration(usage.ttl[1])
 
 
-def ttl_left(least: float, most: float) -> str:
-    """`12 s to 1 h 59 min left`; one duration where both are the same in words."""
-    words = dict.fromkeys(map(humanize.duration, (least, most)))
-    return f"{' to '.join(words)} left"
+def expiry(family: Family, usage: FamilyUsage | None, *, with_mean: bool = False) -> list[str]:
+    """The TTL of a family, what is left of that of the sampled keys, and how many of them never expire."""
+    parts = ["never expires" if family.ttl is None else humanize.duration(family.ttl)]
+    if usage is not None and usage.ttl is not None:
+        least, mean, most = usage.ttl
+        words = dict.fromkeys(map(humanize.duration, (least, most)))
+        parts.append(f"{' to '.join(words)} left")
+        parts += [f"{humanize.duration(mean)} on average"] if with_mean and least < most else []
+    if usage is not None and usage.without_ttl and family.ttl is not None:
+        parts.append(f"{usage.without_ttl:,} sampled keys never expire")
+    return parts
 
 
 def _rate(days: Sequence[CacheDay]) -> float | None:
@@ -189,14 +196,10 @@ def _daily(days: Sequence[CacheDay], today: date) -> str:
 def _details(family: Family, families: Families, cells: int) -> list[Line]:
     """The pattern, and what the figures of the row leave out."""
     usage = families.survey.families.get(family.name) if families.survey is not None else None
-    ttl = "no TTL" if family.ttl is None else f"TTL {humanize.duration(family.ttl)}"
-    parts = [ttl]
-    if usage is not None and usage.ttl is not None:
-        parts.append(ttl_left(usage.ttl[0], usage.ttl[2]))
-    if usage is not None and usage.without_ttl and family.ttl is not None:
-        parts.append(f"{usage.without_ttl:,} sampled keys never expire")
+    ttl, *others = expiry(family, usage)
+    parts = [ttl if family.ttl is None else f"TTL {ttl}", *others]
     if family.computed_from:
-        parts.append(f"from {', '.join(family.computed_from)}")
+        parts.append(f"made from {', '.join(family.computed_from)}")
     about = "memory and TTL of at most 100 sampled keys " if cells >= MEDIUM else "sampled: 100 keys "
     sampled = line(Piece(about, "quiet"))
     return [

@@ -38,10 +38,12 @@ def bars(newest: Sequence[Run]) -> list[Piece]:
 
 
 def columns(values: Sequence[float | None], highest: str, cells: int, rows: int) -> list[Line]:
-    """Values as columns of equal width from zero on, with the `highest` beside the top; an unknown one has none."""
+    """Values as columns of equal width from zero on, with the `highest` beside the top; a zero and an unknown one have
+    none.
+    """
     top = max((value for value in values if value is not None), default=0.0)
     each = max(1, min(WIDEST_COLUMN, (cells - LABEL_CELLS - 2) // max(1, len(values))))
-    heights = [0 if value is None or top <= 0 else max(1, round(value / top * rows * LEVELS)) for value in values]
+    heights = [max(1, round(value / top * rows * LEVELS)) if value else 0 for value in values]
     lines = []
     for row in range(rows, 0, -1):
         label = highest if row == rows else "0" if row == 1 else ""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import date
+from datetime import date, timedelta
 
 from opsconsole.cache.families import Family
 from opsconsole.cache.figures import CacheDay, FamilyUsage
 from opsconsole.core import humanize
 from screens.panels import chart
-from screens.panels.cache import Families, ttl_left
+from screens.panels.cache import Families, expiry
 from screens.panels.view import View
 from screens.widgets import symbols
 from screens.widgets.lines import EMPTY, Line, Piece, bar, crop, left, line, right, text, wrapped
@@ -40,14 +40,7 @@ def _facts(family: Family, usage: FamilyUsage | None, cells: int) -> Iterator[Li
             parts += [humanize.megabytes(usage.memory), f"{usage.memory // usage.keys:,} bytes each"]
         yield from _labelled("keys", " · ".join(parts), cells)
     yield from _labelled("pattern", family.pattern, cells)
-    parts = ["never expires" if family.ttl is None else humanize.duration(family.ttl)]
-    if usage is not None and usage.ttl is not None:
-        least, mean, most = usage.ttl
-        parts.append(ttl_left(least, most))
-        parts += [f"{humanize.duration(mean)} on average"] if least < most else []
-    if usage is not None and usage.without_ttl and family.ttl is not None:
-        parts.append(f"{usage.without_ttl:,} sampled keys never expire")
-    yield from _labelled("TTL", " · ".join(parts), cells)
+    yield from _labelled("TTL", " · ".join(expiry(family, usage, with_mean=True)), cells)
     if family.computed_from:
         yield from _labelled("made from", ", ".join(family.computed_from), cells)
 
@@ -101,8 +94,8 @@ def _table(days: Sequence[CacheDay], today: date, cells: int) -> Iterator[Line]:
 
 
 def _change(day: CacheDay, before: CacheDay | None) -> str:
-    """By how much the number of keys has changed since the day before."""
-    if before is None or not before.keys or day.keys is None:
+    """By how much the number of keys has changed since the day before; empty where that day has no figures."""
+    if before is None or before.day != day.day - timedelta(days=1) or not before.keys or day.keys is None:
         return ""
     change = round(100 * (day.keys / before.keys - 1))
     return f"{change:+,} %" if change else "="
@@ -114,5 +107,5 @@ def _course(name: str, values: Sequence[int | None], cells: int) -> list[Line]:
     if len(known) < 2:
         return []
     highest = humanize.megabytes(max(known)) if name == "memory" else f"{max(known):,}"
-    title = line(Piece(f" {name} of {humanize.count(len(values), 'day')}", "quiet"))
+    title = line(Piece(f" {name}, {humanize.count(len(values), 'day')} with figures", "quiet"))
     return [EMPTY, title, *chart.columns(values, highest, cells, CHART_ROWS)]

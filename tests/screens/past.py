@@ -42,7 +42,7 @@ def a_window(window: Window, state: WindowState = WindowState.FRESH, **other: An
     return WindowStatus(window, state, WindowRecord(**record), 4900 if state is WindowState.RUNNING else None)
 
 
-def _odd(n: int) -> WindowState:
+def _state_of(n: int) -> WindowState:
     """The state of the day `n` days ago."""
     states = {0: WindowState.NOT_DUE, 33: WindowState.FAILED, 100: WindowState.PARTIAL}
     missing, stale = range(48, 52), range(200, 208)
@@ -54,7 +54,7 @@ def _odd(n: int) -> WindowState:
 A_YEAR = tuple(
     a_window(
         utc_day(samples.NOW.date() - timedelta(days=n)),
-        _odd(n),
+        _state_of(n),
         checked_at=samples.ago(minutes=5),
         stale=12 * (200 <= n < 208),
     )

@@ -21,7 +21,7 @@ from screens.dialogs.clear import ClearDialog
 from screens.pages.cache import CacheScreen
 from screens.pages.dashboard import Dashboard
 from screens.pages.keys_of_family import KeysScreen
-from screens.panels import cache, keys_of_family, redis_history
+from screens.panels import cache, chart, family, keys_of_family, redis_history
 from screens.panels.view import View
 from tests.screens import fakes, past_cache, samples
 from tests.screens.console import Console, run_console
@@ -92,7 +92,7 @@ def test_families_show_keys_memory_ttl_rates_and_the_job_that_fills_them() -> No
     assert rows[2].endswith("readers")
     assert rows[4].split()[0] == "date:user:{date}:{user}"
     assert rows[4].endswith("memory and TTL of at most 100 sampled keys")
-    assert rows[5].strip() == "TTL 2 h · 12 s to 1 h 59 min left · from attempts, questions"
+    assert rows[5].strip() == "TTL 2 h · 12 s to 1 h 59 min left · made from attempts, questions"
     assert text([cache.family_end(FAMILIES)]) == "41,204 keys · 12 of other programs · counted 18:20 UTC"
 
 
@@ -118,6 +118,20 @@ def test_the_family_under_the_cursor_stays_in_sight() -> None:
     assert len(rows) == 10
     assert rows[0].split()[:3] == ["family,", "23", "more"]
     assert "▸  shop.f29" in rows[7]
+
+
+def test_keys_are_compared_only_with_those_of_the_day_before_and_a_zero_has_no_column() -> None:
+    declared = samples.FAMILIES[0]
+    name, today = declared.name, samples.NOW.date()
+    first = next(day for day in past_cache.DAYS if day.family == name)
+    shown = [replace(first, day=today - timedelta(days=n), keys=keys) for n, keys in ((0, 300), (1, 200), (4, 0))]
+    families = cache.Families((declared,), None, None, days=shown)
+
+    rows = text(family.rows(View(past_cache.SNAPSHOT, samples.NOW), declared, families, 78, 40))
+
+    assert rows.count("+50 %") == 1
+    assert rows.count(" %") == len(shown) + 1, "hit rates, and one change"
+    assert [cell for cell in chart.columns([0, None, 8], "8", 20, 2)[-1][-1].text if cell != " "] == ["█"] * 2
 
 
 def test_a_clearing_is_compared_with_the_reads_before_it() -> None:
@@ -216,7 +230,7 @@ def test_a_large_terminal_has_the_days_of_the_family_under_the_cursor() -> None:
         for words in (
             "filled by attempts.cache_day",
             "today            9,300  96.8 %",
-            "keys of 14 days",
+            "keys, 14 days with figures",
             "41 MB ███ ███",
         ):
             assert words in console.text
@@ -285,6 +299,19 @@ def test_clearing_starts_with_the_family_under_the_cursor_and_its_key() -> None:
         await console.until(lambda: len(console.service.calls_of("count_keys")) == 2)
         selected = ClearFilter(user="asha", family="attempts.day", date="2026-01-19")
         assert console.service.calls_of("count_keys")[-1] == ("count_keys", selected)
+
+    run_console(scenario, past_cache.SNAPSHOT)
+
+
+def test_a_clearing_can_be_cancelled_only_while_it_runs() -> None:
+    async def scenario(console: Console) -> None:
+        await _counted(console)
+        page = console.app.front_page
+        assert isinstance(page, CacheScreen)
+        assert "cancel" not in page.refused()
+        console.service.clearing = False
+        page.reload()
+        await console.until(lambda: "cancel" in page.refused())
 
     run_console(scenario, past_cache.SNAPSHOT)
 
