@@ -257,7 +257,7 @@ def _boolean(name: str, given: Any, problems: list[str]) -> bool:
 
 
 def _packs(given: Any, problems: list[str]) -> tuple[str, ...]:
-    if isinstance(given, list) and given and all(isinstance(path, str) for path in given):
+    if isinstance(given, list) and given and all(isinstance(path, str) and path.strip() for path in given):
         return tuple(path.strip() for path in given)
     problems.append('jobs.packs must be a list of module names, such as ["jobs.attempts"]')
     return DEFAULT_PACKS

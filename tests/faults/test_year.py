@@ -13,7 +13,7 @@ from tests.faults.year import year
 def test_the_size_of_the_store_hardly_grows_in_the_second_month(tmp_path: Path, redis_url: str) -> None:
     retention = "[retention]\nsuccesses = 31\nfailures = 31\nlogs = 5\nkeys = 3\nhealth = 5\noccurrences = 31\n"
 
-    found = year(tmp_path, redis_url, days=60, users=5, queue_minutes=240, budget_seconds=600, settings=retention)
+    found = year(tmp_path, redis_url, days=60, users=5, queue_minutes=240, budget_seconds=1700, settings=retention)
 
     assert found.pruned > 0
     (_, _, first, _), *_, (_, _, last, _) = found.months
