@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import func, select
 
 from opsconsole.authoring.outbox import events
+from opsconsole.core.database import Database
 
 
-def count_unpublished(db: Connection) -> int:
-    """How many events have not been published."""
-    return int(db.execute(select(func.count()).where(events.c.published_at.is_(None))).scalar_one())
+def unpublished(data: Database) -> int:
+    """The number of events that still have to be published, or marked as published."""
+    with data.reading() as db:
+        return int(db.execute(select(func.count()).where(events.c.published_at.is_(None))).scalar_one())

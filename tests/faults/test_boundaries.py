@@ -23,7 +23,7 @@ from opsconsole.rules.notifications import DeliveryState
 from opsconsole.store import alerts, audit, notifications, runs
 from opsconsole.store.tables import commands, occurrences
 from tests.conftest import Installing
-from tests.event_records import count_unpublished
+from tests.event_records import unpublished
 from tests.faults.conftest import Start
 from tests.faults.test_signals import NOTICES_SECONDS
 from tests.installation import Installation, is_at_work
@@ -206,7 +206,7 @@ def test_row_2_killed_while_events_are_published(
     leader = start(place, "headless", point=f"{point}:1:kill")
     assert leader.wait(timeout=PATIENCE_SECONDS) == -signal.SIGKILL
     with place.leading():
-        eventually(lambda: waiting(place) == 0, "the next leader publishes what is not marked")
+        eventually(lambda: unpublished(place.data) == 0, "the next leader publishes what is not marked")
 
     with redis.Redis.from_url(redis_url, decode_responses=True) as client:
         keys = [fields["key"] for _, fields in client.xrange(STREAM)]
@@ -310,8 +310,3 @@ def is_delivered(place: Installation) -> bool:
     with place.store.reading() as db:
         sent = [each for alert in failed_runs(place) for each in notifications.of_alert(db, alert.id, limit=10)]
     return {each.channel for each in sent if each.state is DeliveryState.SENT} == {"web", "mail"}
-
-
-def waiting(place: Installation) -> int:
-    with place.data.reading() as db:
-        return count_unpublished(db)

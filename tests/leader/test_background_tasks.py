@@ -22,7 +22,7 @@ from opsconsole.leader import background_tasks
 from opsconsole.rules.actions import NoClearing
 from opsconsole.store import cache_days, commands
 from tests.conftest import Installing
-from tests.event_records import count_unpublished
+from tests.event_records import unpublished
 from tests.installation import Installation
 from tests.soak import postgresql_in_soak
 from tests.waiting import PATIENCE_SECONDS, eventually
@@ -45,11 +45,6 @@ def place(installing: Installing, database_url: str, redis_url: str) -> Installa
 
 def fill(client: redis.Redis, *users: str, day: str = "2025-01-19") -> None:
     client.mset({f"date:user:{day}:{user}": "[]" for user in users})
-
-
-def unpublished(place: Installation) -> int:
-    with place.data.reading() as db:
-        return count_unpublished(db)
 
 
 def test_matching_keys_are_counted_cleared_and_recorded(place: Installation, client: redis.Redis) -> None:
@@ -224,7 +219,7 @@ def test_events_are_published_again(place: Installation, client: redis.Redis) ->
         outbox.append(db, [Event("Noted", "new", {})], NOON)
 
     with place.leading():
-        eventually(lambda: unpublished(place) == 0, "both are published")
+        eventually(lambda: unpublished(place.data) == 0, "both are published")
         outcome = place.service.commands.outcome(place.service.commands.replay_events(NOON), PATIENCE_SECONDS)
         eventually(lambda: client.xlen("events") == 3, "the new one is published again")
 

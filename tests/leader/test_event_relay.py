@@ -17,7 +17,7 @@ from opsconsole.embedded.redis import EmbeddedRedis
 from opsconsole.leader import event_relay as relay
 from opsconsole.store import data_tables as datatables, events
 from tests.conftest import Installing
-from tests.event_records import count_unpublished
+from tests.event_records import unpublished
 from tests.packs.notes import notes
 from tests.waiting import eventually
 
@@ -41,11 +41,6 @@ def emit(data: Database, *keys: str, at: datetime = NOON) -> None:
 def streamed(url: str) -> list[dict[str, str]]:
     with redis.Redis.from_url(url, decode_responses=True) as client:
         return [fields for _, fields in client.xrange(relay.STREAM)]
-
-
-def waiting(data: Database) -> int:
-    with data.reading() as db:
-        return count_unpublished(db)
 
 
 def test_events_are_published_once_in_order(tools: Resources, redis_url: str) -> None:
@@ -77,12 +72,12 @@ def test_an_outage_delays_events_but_loses_none(database_url: str, own_redis: Em
 
     with pytest.raises(Unavailable):
         relay.publish(tools)
-    assert waiting(tools.data) == 2
+    assert unpublished(tools.data) == 2
     own_redis.ensure()
     relay.publish(tools)
 
     assert [fields["key"] for fields in streamed(own_redis.url)] == ["during 1", "during 2"]
-    assert waiting(tools.data) == 0
+    assert unpublished(tools.data) == 0
     tools.close()
 
 
@@ -97,7 +92,7 @@ def test_events_wait_while_redis_is_out_of_memory(tools: Resources, redis_url: s
         finally:
             client.config_set("maxmemory", before)
 
-    assert waiting(tools.data) == 2
+    assert unpublished(tools.data) == 2
     assert streamed(redis_url) == []
     assert relay.publish(tools) == 2
 

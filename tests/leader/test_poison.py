@@ -20,6 +20,7 @@ from opsconsole.rules.findings import FindingKind
 from opsconsole.service.snapshot import Finding
 from opsconsole.store import audit, commands
 from tests.conftest import Installing
+from tests.event_records import unpublished
 from tests.installation import Installation
 from tests.soak import postgresql_in_soak
 from tests.strange_redis import StrangeRedis, always
@@ -108,6 +109,7 @@ def test_events_that_fail_again_are_set_aside_again(place: Installation, redis_u
 
     with place.leading():
         eventually(lambda: streamed(redis_url) == ["after"], "the other one is published")
+        eventually(lambda: unpublished(place.data) == 0, "both are marked, so that they can be replayed")
         replay = place.service.commands.replay_events(NOON)
         assert place.service.commands.outcome(replay, PATIENCE_SECONDS) is not None
         eventually(lambda: streamed(redis_url) == ["after", "after"], "the other one is published again")
