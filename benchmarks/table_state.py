@@ -26,7 +26,7 @@ STAMPS = {
 }
 """Columns that differ between runs: timestamps and generated numbers."""
 OF_JOBS_ONLY = {b"events", *(STAMP.key(board=board).encode() for board in BOARDS)}
-"""Keys of Redis that the baselines do not write: the stream, and what tells a later run that a board is up to date."""
+"""Keys of Redis that the baselines do not write: the stream, and the stamps of the boards."""
 LAST_DIGITS = 1.1e-3
 """Seconds: means in the cache are rounded to milliseconds."""
 

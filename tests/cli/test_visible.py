@@ -1,4 +1,4 @@
-"""Nothing that a command prints or HTTP answers can control a terminal, whatever is in the data."""
+"""Nothing that a command prints or HTTP answers can control a terminal, even if the data is hostile."""
 
 from __future__ import annotations
 

@@ -194,7 +194,7 @@ def test_row_34_a_deadlock_is_tried_again_as_a_whole(own_postgres: Restartable, 
     assert (found.state, found.counts.ok) == (RunState.SUCCEEDED, 2)
     with place.data.reading() as db:
         scores = db.execute(select(counting.things.c.score)).scalars().all()
-    assert scores == [11, 11], "each effect is there once"
+    assert scores == [11, 11], "each item took effect once"
     with place.store.reading() as db:
         closed = db.execute(text("SELECT cause FROM ops_batches ORDER BY seq")).scalars().all()
     assert closed == ["deadlock detected", None]

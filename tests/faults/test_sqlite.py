@@ -330,7 +330,7 @@ def test_row_39_a_migration_that_is_killed_leaves_nothing_and_is_completed_by_th
     store.close()
 
     assert killed.returncode == -signal.SIGKILL
-    assert between is None, "not one table is there"
+    assert between is None, "no table has been created"
     assert result.returncode == Exit.DONE, result.stderr
     assert after == migrate.NEWEST
 

@@ -196,7 +196,7 @@ def test_a_long_log_shows_its_end_or_is_held() -> None:
 def test_failures_and_log_are_side_by_side_on_a_wide_terminal() -> None:
     async def scenario(console: Console) -> None:
         console.app.open_run(4811)
-        sides = "3 failed, 2 causes", "─ Log"  # laid out anew once the number of batches is known
+        sides = "3 failed, 2 causes", "─ Log"  # the layout follows the number of batches, which is loaded later
         await console.until(lambda: any(all(map(line.__contains__, sides)) for line in console.text.splitlines()))
 
     run_console(scenario, samples.QUIET, size=(200, 60))
