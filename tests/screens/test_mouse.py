@@ -47,7 +47,7 @@ async def click_button(console: Console, word: str, *, button: int = 1) -> None:
 
 
 async def double_click(console: Console, x: int, y: int) -> None:
-    """Clicks twice at a place of the terminal, as its driver reports it, also if the first click opens a dialog there."""
+    """Clicks twice at one place, as a terminal reports it, also if the first click opens a dialog there."""
     for kind in (events.MouseDown, events.MouseUp) * 2:
         console.app.post_message(kind(None, x, y, 0, 0, 1, False, False, False, x, y))
         await console.pilot.pause()
